@@ -1,0 +1,71 @@
+"""An agreement on its way to the routers: the declaration with all that is needed to apply it, as one control record.
+
+``hutong apply`` writes it to ``ctl.agreements`` (key: the agreement's id; a tombstone revokes), every router reads it. It holds
+no secret: the pseudonym key stays in a file. Neighbours: ``plan`` compiles it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hutong.agreements.agreement import Agreement
+from hutong.errors import DeclarationError
+
+__all__ = ["CodeLists", "Grant"]
+
+CodeLists = dict[str, list[dict[str, str]]]
+"""Code list id -> its entries, each a column -> text."""
+
+
+class Grant(BaseModel):
+    """An agreement, self-contained.
+
+    Attributes:
+        agreement: the declaration.
+        reader_schema: annotated Avro schema of the contract version that is granted.
+        delivery_schema: Avro schema of the deliveries.
+        delivery_schema_id: its id in the registry.
+        subject: its subject there.
+        code_lists: the code lists that its transforms use.
+        valid_from_ms: first instant in force, ms since the epoch.
+        valid_until_ms: first instant no more in force, ms since the epoch, or None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    agreement: Agreement
+    reader_schema: dict[str, Any]
+    delivery_schema: dict[str, Any]
+    delivery_schema_id: int
+    subject: str
+    code_lists: CodeLists = {}
+    valid_from_ms: int
+    valid_until_ms: int | None = None
+
+    def in_force(self, at_ms: int) -> bool:
+        """Whether an event of this instant is granted."""
+        return self.valid_from_ms <= at_ms and (self.valid_until_ms is None or at_ms < self.valid_until_ms)
+
+    def to_json(self) -> bytes:
+        """Canonical JSON, so that an unchanged grant has unchanged bytes."""
+        document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return json.dumps(document, ensure_ascii=False, sort_keys=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, document: bytes) -> Self:
+        """Read it back.
+
+        Raises:
+            DeclarationError: it is not a grant that this version understands.
+        """
+        try:
+            return cls.model_validate_json(document)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DeclarationError(
+                f"a grant on ctl.agreements cannot be read: {first['msg']}; apply again", field=where
+            ) from None

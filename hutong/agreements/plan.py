@@ -1,0 +1,114 @@
+"""An agreement compiled: which events pass, what the delivery's data are, and under which key they travel.
+
+Neighbours: ``grant`` brings the declaration, ``rows`` and ``projection`` compile its parts, ``transcode`` runs plans over bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hutong.agreements.agreement import Copy, Derive, Pseudonymise
+from hutong.agreements.grant import Grant
+from hutong.agreements.projection import compile_projection
+from hutong.agreements.rows import Test, compile_row, getter
+from hutong.agreements.transforms import pseudonym
+from hutong.contracts.avro import Parsed, parse
+from hutong.contracts.framing import frame
+from hutong.contracts.schema import KEY_SEPARATOR, EventSchema
+from hutong.errors import DeclarationError, TransformFailed
+
+__all__ = ["Plan"]
+
+
+class Plan:
+    """One agreement, ready to run over decoded events of one contract version.
+
+    Attributes:
+        agreement: the agreement's id.
+        topic: where deliveries go.
+        grant: the declaration it was compiled from.
+        frame: the five bytes before each delivery's Avro value.
+        delivery: the parsed delivery schema.
+        tests: the row conditions, in the declared order.
+        project: event data -> delivery data; raises ``TransformFailed``.
+        signature: plans with the same signature make the same Avro bytes of an event; None where a secret takes part.
+        key: (event key, event data) -> delivery key.
+    """
+
+    def __init__(self, grant: Grant, reader: EventSchema, secret: bytes) -> None:
+        """Compile.
+
+        Args:
+            grant: the agreement.
+            reader: the granted contract version.
+            secret: the agreement's pseudonym key.
+
+        Raises:
+            DeclarationError: the agreement does not suit the contract version (``hutong check`` finds that before).
+        """
+        agreement = grant.agreement
+        self.grant = grant
+        self.agreement = agreement.id
+        self.topic = agreement.topic
+        self.frame = frame(grant.delivery_schema_id)
+        self.delivery: Parsed = parse(grant.delivery_schema)
+        self.tests: list[Test] = [compile_row(row, reader.parsed) for row in agreement.rows]
+        projection = compile_projection(agreement, reader.parsed, grant.code_lists, secret)
+        if projection.problems:
+            raise projection.problems[0]
+        self.project = projection.apply
+        self.signature = _signature(grant)
+        self.key = _key(grant, reader, secret)
+
+    def passes(self, data: Mapping[str, Any], *, except_test: int | None = None) -> bool:
+        """Whether the rows are granted.
+
+        Args:
+            data: the event's data.
+            except_test: position of a condition that an index has answered for already.
+
+        Raises:
+            TransformFailed: a CEL condition cannot be evaluated on this event.
+        """
+        try:
+            return all(test(data) for position, test in enumerate(self.tests) if position != except_test)
+        except ValueError as error:
+            raise TransformFailed(self.agreement, "rows", str(error)) from None
+
+
+def _signature(grant: Grant) -> str | None:
+    fields = grant.agreement.fields
+    if any(isinstance(field, (Pseudonymise, Derive)) for field in fields):
+        return None
+    return json.dumps([field.model_dump(mode="json", by_alias=True) for field in fields], sort_keys=True)
+
+
+def _key(grant: Grant, reader: EventSchema, secret: bytes) -> Callable[[bytes, Mapping[str, Any]], bytes]:
+    """The delivery's Kafka key.
+
+    It keeps what the event's key is for (events of one thing stay in order) and gives away no more than the fields do: a key
+    part that is granted as it is stays, any other becomes its pseudonym under the agreement's key.
+    """
+    copied = {field.field for field in grant.agreement.fields if isinstance(field, Copy)}
+    shown = [_is_granted(path, copied) for path in reader.key]
+    if not reader.key:
+        raise DeclarationError(f"{reader.contract} has no key")
+    if all(shown):
+        return lambda key, _: key
+    if len(shown) == 1:
+        return lambda key, _: pseudonym(secret, key).encode()
+    parts = [(getter(path), is_shown) for path, is_shown in zip(reader.key, shown, strict=True)]
+
+    def key_of(_: bytes, data: Mapping[str, Any]) -> bytes:
+        texts = [str(get(data)) if is_shown else pseudonym(secret, get(data)) for get, is_shown in parts]
+        return KEY_SEPARATOR.join(texts).encode()
+
+    return key_of
+
+
+def _is_granted(path: str, copied: set[str]) -> bool:
+    """Whether a path is granted as it is, by itself or inside a record that is granted whole."""
+    segments = path.split(".")
+    return any(".".join(segments[: n + 1]) in copied for n in range(len(segments)))

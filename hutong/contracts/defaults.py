@@ -1,0 +1,87 @@
+"""Does a field's default fit its type? Avro writes defaults as JSON, with bytes as text of the characters 0 to 255.
+
+Neighbours: ``wellformed`` asks this for every default of a schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hutong.contracts.avro import PRIMITIVES, Schema
+
+__all__ = ["default_problem"]
+
+
+def _integer(bits: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and -(1 << (bits - 1)) <= value < 1 << (bits - 1)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _byte_text(value: Any) -> bool:
+    return isinstance(value, str) and all(ord(character) < 256 for character in value)
+
+
+_FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "null": (lambda value: value is None, "null"),
+    "boolean": (lambda value: isinstance(value, bool), "true or false"),
+    "int": (_integer(32), "an integer of 32 bits"),
+    "long": (_integer(64), "an integer of 64 bits"),
+    "float": (_number, "a number"),
+    "double": (_number, "a number"),
+    "string": (lambda value: isinstance(value, str), "text"),
+    "bytes": (_byte_text, "text of the characters 0 to 255"),
+}
+
+
+def default_problem(value: Any, schema: Schema, named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:
+    """What is wrong with a default, or None. ``schema`` must be well formed, ``named`` hold its named types by full name."""
+    if isinstance(schema, list):
+        problems = [default_problem(value, branch, named, namespace) for branch in schema]
+        return None if None in problems else f"none of the union's branches takes it ({'; '.join(filter(None, problems))})"
+    if isinstance(schema, str) and schema not in PRIMITIVES:
+        full = schema if "." in schema or not namespace else f"{namespace}.{schema}"
+        return default_problem(value, named[full], named, full.rpartition(".")[0])
+    name = schema if isinstance(schema, str) else schema["type"]
+    if name in _FITS:
+        fits, words = _FITS[name]
+        return None if fits(value) else f"expected {words}"
+    assert isinstance(schema, dict)  # noqa: S101 - strings were dealt with above
+    return _complex_problem(value, schema, named, namespace)
+
+
+def _complex_problem(value: Any, schema: dict[str, Any], named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:
+    match schema["type"]:
+        case "enum":
+            return None if value in schema["symbols"] else "expected a symbol of the enum"
+        case "fixed":
+            good = _byte_text(value) and len(value) == schema["size"]
+            return None if good else f"expected text of {schema['size']} characters from 0 to 255"
+        case "array":
+            if not isinstance(value, list):
+                return "expected an array"
+            return next(filter(None, (default_problem(item, schema["items"], named, namespace) for item in value)), None)
+        case "map":
+            if not isinstance(value, dict):
+                return "expected an object"
+            return next(filter(None, (default_problem(v, schema["values"], named, namespace) for v in value.values())), None)
+        case _:
+            return _record_problem(value, schema, named, namespace)
+
+
+def _record_problem(value: Any, schema: dict[str, Any], named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:
+    if not isinstance(value, dict):
+        return "expected an object"
+    own = schema.get("namespace", namespace)
+    for field in schema["fields"]:
+        name = field["name"]
+        if name in value:
+            problem = default_problem(value[name], field["type"], named, own)
+        else:
+            problem = None if "default" in field else "it is missing and has no default of its own"
+        if problem:
+            return f"{name}: {problem}"
+    return None

@@ -1,0 +1,164 @@
+"""The attributes of a change event, and how they travel as Kafka headers.
+
+CloudEvents 1.0, Kafka protocol binding, binary content mode: the Avro value is the Kafka value, the attributes are ``ce_``
+headers. The W3C trace context travels beside them in plain ``traceparent`` / ``tracestate`` headers, where tracers look for it.
+Neighbours: ``publisher`` writes these, the router and ``subscription`` read them.
+
+No attribute is derived from the event's data: headers are seen by every party that sees the event, data is not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hutong.errors import MalformedEvent
+
+__all__ = ["CONTENT_TYPE", "Attributes", "Headers", "check_attributes", "header", "is_traceparent", "new_event_id", "source_of"]
+
+Headers = Sequence[tuple[str, bytes]]
+"""Kafka headers as this package passes them on."""
+
+CONTENT_TYPE = "application/avro"
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_REQUIRED = frozenset({"ce_id", "ce_source", "ce_type", "ce_time"})
+_READ = (*sorted(_REQUIRED), "ce_agreement", "traceparent", "tracestate")
+_MAX_ATTRIBUTE_BYTES = 1024  # identifiers and times; anything longer is not one
+
+
+def new_event_id() -> str:
+    """A new UUID version 7 (RFC 9562, section 5.7): unique, and sorted by the millisecond it was made in."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def source_of(department: str) -> str:
+    """The CloudEvents ``source`` of a department's events, a URI."""
+    return f"urn:hutong:{department}"
+
+
+def header(headers: Headers, name: str) -> bytes | None:
+    """The last value of a header, as Kafka clients read repeated keys, or None."""
+    found = None
+    for key, value in headers:
+        if key == name:
+            found = value
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """CloudEvents attributes of one event.
+
+    Attributes:
+        id: unique within ``source``; the same on every delivery of the event.
+        source: URI of the publishing department, ``urn:hutong:<department>``.
+        type: the contract's name, ``<department>.<event>``.
+        time: when the change happened at the source, with a time zone.
+        agreement: on deliveries, the agreement that granted it (extension attribute).
+        traceparent: W3C trace context, where the publisher has one.
+        tracestate: W3C trace context, vendors' part.
+    """
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    agreement: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """Kafka headers in the CloudEvents binary mode, UTF-8."""
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", self.id.encode()),
+            ("ce_source", self.source.encode()),
+            ("ce_type", self.type.encode()),
+            ("ce_time", _rfc3339(self.time).encode()),
+            ("content-type", CONTENT_TYPE.encode()),
+        ]
+        if self.agreement:
+            headers.append(("ce_agreement", self.agreement.encode()))
+        if self.traceparent:
+            headers.append(("traceparent", self.traceparent.encode()))
+        if self.tracestate:
+            headers.append(("tracestate", self.tracestate.encode()))
+        return headers
+
+    @classmethod
+    def from_headers(cls, headers: Headers) -> Attributes:
+        """Read the attributes back.
+
+        Raises:
+            MalformedEvent: a required attribute is missing, too long or unreadable; reason ``not_a_cloudevent``.
+        """
+        fields, moment = check_attributes(headers)
+        return cls(
+            id=fields["ce_id"].decode(),
+            source=fields["ce_source"].decode(),
+            type=fields["ce_type"].decode(),
+            time=moment,
+            agreement=_optional(fields, "ce_agreement"),
+            traceparent=_optional(fields, "traceparent"),
+            tracestate=_optional(fields, "tracestate"),
+        )
+
+
+def is_traceparent(text: str) -> bool:
+    """Whether a text has the form of a W3C ``traceparent`` (Trace Context, section 3.2)."""
+    return _TRACEPARENT.fullmatch(text) is not None
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def check_attributes(headers: Headers) -> tuple[dict[str, bytes], datetime]:
+    """The headers by name, and ``ce_time``; cheap, for whoever passes headers on without reading them all.
+
+    Raises:
+        MalformedEvent: as ``Attributes.from_headers``.
+    """
+    fields = dict(headers)
+    if fields.get("ce_specversion") != b"1.0":
+        raise MalformedEvent("not_a_cloudevent", "header ce_specversion is not 1.0")
+    for name in _READ:
+        value = fields.get(name)
+        if not value:
+            if name in _REQUIRED:
+                raise MalformedEvent("not_a_cloudevent", f"header {name} is missing or empty")
+            continue
+        if len(value) > _MAX_ATTRIBUTE_BYTES:
+            raise MalformedEvent("not_a_cloudevent", f"header {name} is longer than {_MAX_ATTRIBUTE_BYTES} bytes")
+        if not value.isascii() and not _is_utf8(value):
+            raise MalformedEvent("not_a_cloudevent", f"header {name} is not UTF-8")
+    try:
+        moment = datetime.fromisoformat(fields["ce_time"].decode())
+    except ValueError:
+        raise MalformedEvent("not_a_cloudevent", "header ce_time is not an RFC 3339 time") from None
+    if moment.tzinfo is None:
+        raise MalformedEvent("not_a_cloudevent", "header ce_time has no time zone")
+    return fields, moment
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _optional(fields: dict[str, bytes], name: str) -> str | None:
+    value = fields.get(name)
+    return value.decode() if value else None

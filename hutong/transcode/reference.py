@@ -1,0 +1,147 @@
+"""Event bytes to recipients' bytes with fastavro: the transcoder that is easy to trust.
+
+One instance serves one writer schema and the agreements of one contract. An event is decoded once per granted contract version
+(Avro resolution turns an older event into the granted shape), matched through the index, projected, encoded; deliveries that are
+equal are encoded once. Neighbours: ``guard`` has checked the bytes before; ``routing`` calls this per event.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import fastavro
+
+from hutong.agreements.agreement import FieldRow
+from hutong.agreements.plan import Plan
+from hutong.agreements.rows import RowIndex, indexed_position
+from hutong.contracts.framing import FRAME_BYTES
+from hutong.contracts.schema import EventSchema, key_text
+from hutong.errors import HutongError, MalformedEvent, TransformFailed
+from hutong.transcode.guard import compile_guard
+
+__all__ = ["Output", "ReferenceTranscoder", "Transcoded", "VersionPlans"]
+
+
+class Output(NamedTuple):
+    """What one agreement makes of one event."""
+
+    plan: Plan
+    key: bytes
+    value: bytes
+
+
+class Transcoded(NamedTuple):
+    """What all agreements make of one event; an agreement in neither list filtered it."""
+
+    outputs: list[Output]
+    failures: list[TransformFailed]
+
+
+@dataclass(slots=True, kw_only=True)
+class VersionPlans:
+    """The plans that are granted one contract version, and their index.
+
+    Attributes:
+        reader: the granted version.
+        index: entries are the plan and the position of the test that the index has answered.
+    """
+
+    reader: EventSchema
+    index: RowIndex[tuple[Plan, int | None]] = field(default_factory=RowIndex)
+
+    def add(self, plan: Plan) -> None:
+        """Put a plan under its most selective condition."""
+        rows = plan.grant.agreement.rows
+        position = indexed_position(rows)
+        row = rows[position] if position is not None else None
+        self.index.add((plan, position), row if isinstance(row, FieldRow) else None, self.reader.parsed)
+
+
+class ReferenceTranscoder:
+    """Runs plans over the values of one writer schema."""
+
+    def __init__(self, writer: EventSchema, versions: Sequence[VersionPlans]) -> None:
+        self._writer = writer
+        self._guard = compile_guard(writer.parsed)
+        self._key_paths = [path.split(".") for path in writer.key]
+        self._versions = [
+            (None if version.reader.schema == writer.schema else version.reader, version.index) for version in versions
+        ]
+
+    def transcode(self, key: bytes, value: bytes) -> Transcoded:
+        """All deliveries of one event.
+
+        Args:
+            key: the Kafka key.
+            value: the framed Avro value.
+
+        Raises:
+            MalformedEvent: the value is not exactly one value of the schema, or the key is not its key.
+        """
+        self._guard(value, FRAME_BYTES)
+        data = self._decode(value, None)
+        self._check_key(key, data)
+        result = Transcoded([], [])
+        for reader, index in self._versions:
+            shaped = data if reader is None else self._decode(value, reader)
+            _run(index.candidates(shaped), key, shaped, result)
+        return result
+
+    def _decode(self, value: bytes, reader: EventSchema | None) -> dict[str, Any]:
+        body = io.BytesIO(value)
+        body.seek(FRAME_BYTES)
+        try:
+            return fastavro.schemaless_reader(  # type: ignore[return-value]
+                body,
+                self._writer.parsed.root,
+                None if reader is None else reader.parsed.root,
+                return_record_name=True,
+                return_record_name_override=True,
+            )
+        except UnicodeDecodeError:
+            raise MalformedEvent("undecodable", "a text is not UTF-8") from None
+        except (ValueError, OverflowError, ArithmeticError):
+            raise MalformedEvent("undecodable", "a date, time or decimal is out of range") from None
+        except (EOFError, IndexError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
+            raise MalformedEvent("undecodable", f"the value cannot be read ({type(error).__name__})") from None
+
+    def _check_key(self, key: bytes, data: Mapping[str, Any]) -> None:
+        values = []
+        for path in self._key_paths:
+            value: Any = data
+            for segment in path:
+                value = None if value is None else value[segment]
+            values.append(value)
+        if None in values or key_text(values).encode() != key:
+            raise MalformedEvent("wrong_key", f"the Kafka key is not the value of {', '.join(self._writer.key)}")
+
+
+def _run(candidates: list[tuple[Plan, int | None]], key: bytes, data: dict[str, Any], result: Transcoded) -> None:
+    bodies: dict[str, bytes] = {}
+    for plan, answered in candidates:
+        try:
+            if not plan.passes(data, except_test=answered):
+                continue
+            body = bodies.get(plan.signature) if plan.signature else None
+            if body is None:
+                body = _encode(plan, data)
+                if plan.signature:
+                    bodies[plan.signature] = body
+            result.outputs.append(Output(plan, plan.key(key, data), plan.frame + body))
+        except TransformFailed as failure:
+            result.failures.append(failure)
+
+
+def _encode(plan: Plan, data: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    projected = plan.project(data)
+    try:
+        fastavro.schemaless_writer(out, plan.delivery.root, projected)
+    except HutongError:
+        raise
+    except Exception as error:  # noqa: BLE001 - fastavro raises many kinds; whatever it is, this agreement cannot take this event
+        raise TransformFailed(plan.agreement, "", f"the delivery cannot be encoded ({type(error).__name__})") from None
+    return out.getvalue()

@@ -1,0 +1,223 @@
+"""One record in, all that becomes of it out: deliveries, or quarantine with the reason. A pure function over a table of grants.
+
+``RoutingTable`` is immutable: a changed agreement makes a new table that shares what did not change. The service swaps tables
+between batches. Neighbours: ``services/router`` and ``hutong.testing`` feed this; ``reference`` does the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from hutong.agreements.grant import Grant
+from hutong.agreements.plan import Plan
+from hutong.contracts.framing import unframe
+from hutong.contracts.schema import EventSchema
+from hutong.errors import DeclarationError, HutongError, MalformedEvent
+from hutong.event import Headers, check_attributes, source_of
+from hutong.transcode.reference import ReferenceTranscoder, VersionPlans
+
+__all__ = ["Delivery", "Inbound", "Quarantined", "Routed", "RoutingTable", "SchemaOf"]
+
+SchemaOf = Callable[[int], EventSchema | None]
+"""Schema id -> the contract version written with it; None where the registry knows no such contract schema."""
+
+_PASSED_ON = frozenset(
+    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "traceparent", "tracestate"}
+)  # a header is outside every agreement: only those that hold no data of the event reach a recipient
+_MAX_HEADERS = 64
+_MAX_HEADER_BYTES = 16_384
+
+
+class Inbound(NamedTuple):
+    """A record of a ``pub.*`` topic. ``appended_ms`` is the broker's append time, ms since the epoch."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    appended_ms: int
+
+
+class Delivery(NamedTuple):
+    """A record for a recipient's topic."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    agreement: str
+
+
+class Quarantined(NamedTuple):
+    """Why an event (or one agreement's delivery of it) goes to quarantine. ``agreement`` None means the whole event."""
+
+    reason: str
+    problem: str
+    agreement: str | None
+
+
+class Routed(NamedTuple):
+    """All that becomes of one record.
+
+    Attributes:
+        deliveries: in force and granted.
+        quarantined: at most one for the whole event, or one per agreement that failed.
+        asked: how many agreements there are on the contract: those delivered, those quarantined; all others filtered it.
+    """
+
+    deliveries: list[Delivery]
+    quarantined: list[Quarantined]
+    asked: int
+
+
+class RoutingTable:
+    """Every agreement, compiled, at one moment.
+
+    Args:
+        grants: agreement id -> grant.
+        secrets: agreement id -> pseudonym key.
+        before: the table that this one follows; plans and transcoders of unchanged contracts are taken from it.
+    """
+
+    def __init__(self, grants: Mapping[str, Grant], secrets: Mapping[str, bytes], *, before: RoutingTable | None = None) -> None:
+        self.grants = dict(grants)
+        self.unusable: dict[str, HutongError] = {}
+        by_contract: dict[str, dict[str, Grant]] = {}
+        for name, grant in grants.items():
+            by_contract.setdefault(grant.agreement.contract, {})[name] = grant
+        self._contracts: dict[str, _ContractTable] = {}
+        for contract, own in by_contract.items():
+            keys = {name: secrets.get(name) for name in own}
+            known = before._contracts.get(contract) if before else None
+            if known is None or known.grants != own or known.secrets != keys:
+                known = _ContractTable(contract, own, keys)
+            self._contracts[contract] = known
+            self.unusable |= known.unusable
+
+    def agreements_of(self, topic: str) -> list[str]:
+        """Ids of the agreements on a topic's contract, in force or not."""
+        table = self._contracts.get(topic.removeprefix("pub."))
+        return list(table.grants) if table else []
+
+    def route(self, record: Inbound, schema_of: SchemaOf, now_ms: int) -> Routed:
+        """What becomes of a record.
+
+        Args:
+            record: as read from its topic.
+            schema_of: finds the writer's schema.
+            now_ms: the router's clock: an agreement that has ended delivers nothing more, also of older events.
+        """
+        contract = record.topic.removeprefix("pub.")
+        table = self._contracts.get(contract)
+        if table is None:
+            table = self._contracts[contract] = _ContractTable(contract, {}, {})
+        try:
+            headers = _checked_headers(record.headers, table.source, table.type)
+            key = _present(record.key, "key")
+            value = _present(record.value, "value")
+            writer = _writer(value, contract, schema_of)
+            return table.route(key, value, headers, writer, record.appended_ms, now_ms)
+        except MalformedEvent as error:
+            return Routed([], [Quarantined(error.reason, error.problem, None)], 0)
+
+
+class _ContractTable:
+    """The agreements of one contract, and a transcoder per writer schema that came along."""
+
+    def __init__(self, contract: str, grants: dict[str, Grant], secrets: dict[str, bytes | None]) -> None:
+        self.contract, self.grants, self.secrets = contract, grants, secrets
+        self.source, self.type = source_of(contract.rpartition(".")[0]).encode(), contract.encode()
+        self.unusable: dict[str, HutongError] = {}
+        self.plans: list[Plan] = []
+        self._headers: dict[str, tuple[str, bytes]] = {}
+        versions: dict[int, VersionPlans] = {}
+        for name, grant in grants.items():
+            try:
+                version = self._version(versions, grant)
+                plan = Plan(grant, version.reader, _secret(name, secrets[name]))
+            except HutongError as error:
+                self.unusable[name] = error
+                continue
+            version.add(plan)
+            self.plans.append(plan)
+            self._headers[name] = ("ce_agreement", name.encode())
+        self._versions = list(versions.values())
+        self._transcoders: dict[int, tuple[EventSchema, ReferenceTranscoder]] = {}
+
+    def _version(self, versions: dict[int, VersionPlans], grant: Grant) -> VersionPlans:
+        reader = EventSchema(grant.reader_schema)
+        known = versions.get(reader.version)
+        if known is None:
+            known = versions[reader.version] = VersionPlans(reader=reader)
+        elif known.reader.schema != reader.schema:
+            raise DeclarationError(f"the grants of {self.contract} disagree on version {reader.version}; apply again")
+        return known
+
+    def route(
+        self, key: bytes, value: bytes, headers: list[tuple[str, bytes]], writer: EventSchema, appended_ms: int, now_ms: int
+    ) -> Routed:
+        outputs, failures = self._transcoder(writer).transcode(key, value)
+        deliveries = []
+        for output in outputs:
+            grant = output.plan.grant
+            if grant.in_force(appended_ms) and grant.in_force(now_ms):
+                name = output.plan.agreement
+                deliveries.append(Delivery(output.plan.topic, output.key, output.value, [*headers, self._headers[name]], name))
+        quarantined = [
+            Quarantined("transform_failed", str(failure), failure.agreement)
+            for failure in failures
+            if self.grants[failure.agreement].in_force(appended_ms) and self.grants[failure.agreement].in_force(now_ms)
+        ]
+        quarantined += [Quarantined("unusable_agreement", str(error), name) for name, error in self.unusable.items()]
+        return Routed(deliveries, quarantined, len(self.grants))
+
+    def _transcoder(self, writer: EventSchema) -> ReferenceTranscoder:
+        known = self._transcoders.get(id(writer))
+        if known is None or known[0] is not writer:
+            known = self._transcoders[id(writer)] = (writer, ReferenceTranscoder(writer, self._versions))
+        return known[1]
+
+
+def _secret(agreement: str, secret: bytes | None) -> bytes:
+    if secret is None:
+        raise DeclarationError(
+            f"the pseudonym key of agreement {agreement} is not here; run hutong apply, or copy it to this router"
+        )
+    return secret
+
+
+def _present(part: bytes | None, what: str) -> bytes:
+    if not part:
+        raise MalformedEvent(f"null_{what}", f"the record has no {what}")
+    return part
+
+
+def _writer(value: bytes, contract: str, schema_of: SchemaOf) -> EventSchema:
+    schema_id = unframe(value)
+    writer = schema_of(schema_id)
+    if writer is None:
+        raise MalformedEvent("unknown_schema", f"the registry has no contract schema with id {schema_id}")
+    if writer.contract != contract:
+        raise MalformedEvent("foreign_schema", f"schema {schema_id} belongs to the contract {writer.contract}")
+    return writer
+
+
+def _checked_headers(headers: Headers, source: bytes, contract: bytes) -> list[tuple[str, bytes]]:
+    """The headers that go on to recipients.
+
+    Raises:
+        MalformedEvent: they are no CloudEvents attributes, or tell of another source than the topic's department.
+    """
+    size = 0
+    for name, value in headers:
+        size += len(name) + (len(value) if value else 0)
+    if len(headers) > _MAX_HEADERS or size > _MAX_HEADER_BYTES:
+        raise MalformedEvent("too_many_headers", f"more than {_MAX_HEADERS} headers or {_MAX_HEADER_BYTES} bytes of them")
+    check_attributes(headers)
+    fields = dict(headers)
+    if fields["ce_source"] != source:
+        raise MalformedEvent("forged_source", "ce_source is not the department that this topic belongs to")
+    if fields["ce_type"] != contract:
+        raise MalformedEvent("wrong_type", "ce_type is not the contract that this topic belongs to")
+    return [pair for pair in headers if pair[0] in _PASSED_ON]
