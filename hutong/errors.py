@@ -10,6 +10,7 @@
     ├── PublisherClosed        publish after close
     ├── DeliveryFailed         the brokers did not confirm events
     ├── DatabaseUnavailable    a connector's database does not answer (retriable)
+    ├── SnapshotRefused        a snapshot looks broken; taking it would withdraw what still exists
     └── BusError               the bus could not do it; the subclasses say whether trying again helps
         ├── BrokerUnavailable      (retriable)
         ├── RegistryUnavailable    (retriable)
@@ -43,6 +44,7 @@ __all__ = [
     "PublisherClosed",
     "QueueFull",
     "RegistryUnavailable",
+    "SnapshotRefused",
     "TransformFailed",
     "UnknownContract",
 ]
@@ -137,6 +139,10 @@ class DatabaseUnavailable(HutongError):
     """A connector's database does not answer, or broke off."""
 
     retriable = True
+
+
+class SnapshotRefused(HutongError):
+    """A snapshot of a table looks truncated or broken; nothing of it was published."""
 
 
 class BusError(HutongError):

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from hutong.errors import MalformedEvent
 
-__all__ = ["CONTENT_TYPE", "Attributes", "Headers", "check_attributes", "header", "is_traceparent", "new_event_id", "source_of"]
+__all__ = ["CONTENT_TYPE", "Attributes", "Headers", "check_attributes", "header", "is_traceparent", "new_event_id", "rfc3339", "source_of"]
 
 Headers = Sequence[tuple[str, bytes]]
 """Kafka headers as this package passes them on."""
@@ -84,7 +84,7 @@ class Attributes:
             ("ce_id", self.id.encode()),
             ("ce_source", self.source.encode()),
             ("ce_type", self.type.encode()),
-            ("ce_time", _rfc3339(self.time).encode()),
+            ("ce_time", rfc3339(self.time).encode()),
             ("content-type", CONTENT_TYPE.encode()),
         ]
         if self.agreement:
@@ -119,8 +119,11 @@ def is_traceparent(text: str) -> bool:
     return _TRACEPARENT.fullmatch(text) is not None
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def rfc3339(moment: datetime) -> str:
+    """A time as CloudEvents writes it: UTC, milliseconds, ``Z``."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def check_attributes(headers: Headers) -> tuple[dict[str, bytes], datetime]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from hutong.contracts.avro import Parsed, Schema, kind, logical
 from hutong.contracts.codelists import CodeList
 from hutong.contracts.contract import ContractDocument, Described, described
 from hutong.contracts.definitions import Definition, Usage, definitions, usages
 from hutong.contracts.finding import Finding
+from hutong.contracts.rules import Classification
 
 __all__ = ["Version", "field_findings", "read_version"]
 
@@ -69,9 +71,23 @@ def field_findings(document: ContractDocument, versions: list[Version], code_lis
     for path, one in properties.items():
         if path in newest:
             yield from _differences(one, *newest[path], code_lists)
+        elif any(field.startswith(f"{path}.") for field in newest):
+            yield from _branch_findings(one, properties)
         else:
             problem = "no version of the Avro schema has this field; correct its name or remove the property"
             yield Finding(problem=problem, place=(*one.place, "name"), field=path)
+
+
+def _branch_findings(one: Described, properties: Mapping[str, Described]) -> Iterator[Finding]:
+    """A branch of a union of records: no field itself, so nothing of it reaches the schema but through its fields."""
+    if one.description.logical_type != "object":
+        problem = "a branch of a union of records is described as an object"
+        yield Finding(problem=problem, place=(*one.place, "logicalType"), field=one.path)
+    ranks = get_args(Classification)
+    inner = [other.description for path, other in properties.items() if path.startswith(f"{one.path}.")]
+    if ranks.index(one.description.classification) > max((ranks.index(d.classification) for d in inner), default=0):
+        problem = "a branch of a union is as sensitive as its fields; classify those"
+        yield Finding(problem=problem, place=(*one.place, "classification"), field=one.path)
 
 
 def _docs(versions: list[Version]) -> Iterator[Finding]:

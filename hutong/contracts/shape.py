@@ -10,9 +10,9 @@ import hashlib
 import json
 from typing import Any
 
-from hutong.contracts.avro import Parsed, Schema
+from hutong.contracts.avro import Parsed, Schema, kind
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "holds"]
 
 _KEPT = ("type", "name", "logicalType", "precision", "scale", "symbols", "size", "items", "values")
 
@@ -34,3 +34,40 @@ def _shape(schema: Schema) -> Any:
     if "fields" in schema:
         kept["fields"] = [{"name": field["name"], "type": _shape(field["type"])} for field in schema["fields"]]
     return kept["type"] if len(kept) == 1 and "type" in kept else kept
+
+
+def holds(writer: Parsed, reader: Parsed) -> bool:
+    """Whether data of the writer's shape can be used as the reader's as they are: same types, no field of the reader missing.
+
+    Fields that only the writer has do no harm to whoever picks fields by name.
+    """
+    return _holds(writer, writer.root, reader, reader.root, set())
+
+
+_SAME = ("logicalType", "precision", "scale", "size", "symbols", "name")
+
+
+def _holds(writer: Parsed, theirs: Schema, reader: Parsed, ours: Schema, seen: set[str]) -> bool:
+    theirs, ours = writer.resolve(theirs), reader.resolve(ours)
+    if kind(theirs) != kind(ours):
+        return False
+    if isinstance(ours, list):
+        return len(theirs) == len(ours) and all(_holds(writer, a, reader, b, seen) for a, b in zip(theirs, ours, strict=True))
+    if isinstance(ours, str) or isinstance(theirs, str):
+        return bool(theirs == ours)
+    if [theirs.get(part) for part in _SAME] != [ours.get(part) for part in _SAME]:
+        return False
+    match kind(ours):
+        case "array":
+            return _holds(writer, theirs["items"], reader, ours["items"], seen)
+        case "map":
+            return _holds(writer, theirs["values"], reader, ours["values"], seen)
+        case "record" if ours["name"] not in seen:
+            seen.add(ours["name"])
+            fields = {field["name"]: field["type"] for field in theirs["fields"]}
+            return all(
+                field["name"] in fields and _holds(writer, fields[field["name"]], reader, field["type"], seen)
+                for field in ours["fields"]
+            )
+        case _:
+            return True

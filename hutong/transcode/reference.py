@@ -1,8 +1,9 @@
 """Event bytes to recipients' bytes with fastavro: the transcoder that is easy to trust.
 
-One instance serves one writer schema and the agreements of one contract. An event is decoded once per granted contract version
-(Avro resolution turns an older event into the granted shape), matched through the index, projected, encoded; deliveries that are
-equal are encoded once. Neighbours: ``guard`` has checked the bytes before; ``routing`` calls this per event.
+One instance serves one writer schema and the agreements of one contract. An event is decoded once (and once more for each
+granted version that is newer than the event: Avro resolution turns it into the granted shape), matched through the index,
+projected, encoded; deliveries that are equal are encoded once. Neighbours: ``guard`` has checked the bytes before; ``routing``
+calls this per event.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hutong.agreements.plan import Plan
 from hutong.agreements.rows import RowIndex, indexed_position
 from hutong.contracts.framing import FRAME_BYTES
 from hutong.contracts.schema import EventSchema, key_text
+from hutong.contracts.shape import holds
 from hutong.errors import HutongError, MalformedEvent, TransformFailed
 from hutong.transcode.guard import compile_guard
 
@@ -67,8 +69,9 @@ class ReferenceTranscoder:
         self._writer = writer
         self._guard = compile_guard(writer.parsed)
         self._key_paths = [path.split(".") for path in writer.key]
+        # An event that has all fields of a granted version serves as it is; else Avro resolution fills in what it lacks.
         self._versions = [
-            (None if version.reader.schema == writer.schema else version.reader, version.index) for version in versions
+            (None if holds(writer.parsed, version.reader.parsed) else version.reader, version.index) for version in versions
         ]
 
     def transcode(self, key: bytes, value: bytes) -> Transcoded:

@@ -1,0 +1,71 @@
+# What a clone needs is Python >= 3.11 (with venv) and make; all else is set up here, in .venv and .hutong, by the first target.
+#
+#   make demo      set up, run the demo, leave nothing running (KEEP=1 keeps the bus up)
+#   make test      set up, run the whole test suite          (ARGS="tests/unit -x" for a part of it)
+#   make lint      style, types, import rules
+#   make format    put the code into the style
+#   make lock      resolve the newest versions that pyproject.toml allows into requirements.lock
+#   make clean     stop the bus and remove everything that was made here
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+CODE := hutong services connectors demo bench tests
+
+# uv sets up in 5 seconds what pip takes 30 for. It is installed from the lock like all the rest; where it gets through to no
+# package index (it does not read pip's configuration), pip does the same work.
+UV_LINES := sed -n '/^uv==/,/[^\\]$$/p' requirements.lock
+
+.PHONY: demo test lint format lock clean setup
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@sed -n '/^#   make/s/^#   //p' Makefile
+
+demo: $(READY)
+	@$(BIN)/hutong demo $(if $(KEEP),--keep)
+
+test: $(READY)
+	@echo "== running the tests"
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	@echo "== ruff check"; $(BIN)/ruff check $(CODE)
+	@echo "== ruff format --check"; $(BIN)/ruff format --check $(CODE)
+	@echo "== mypy"; $(BIN)/mypy
+	@echo "== lint-imports"; $(BIN)/lint-imports
+
+format: $(READY)
+	@$(BIN)/ruff check --fix-only $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "hutong needs Python >= 3.11, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there);" \
+	         "install a newer one, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "== making a virtual environment in .venv"
+	@$(PYTHON) -m venv .venv || { echo "on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "== installing what requirements.lock names"
+	@$(UV_LINES) > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock || \
+	  { echo "== uv does not get through; trying pip" && \
+	    $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; }
+	@echo "== installing hutong itself, from this directory"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $(READY)
+
+lock:
+	@test -x $(BIN)/uv || { echo "make setup first" >&2; exit 1; }
+	@# The first two build the project itself, without isolation: hatchling as in pyproject.toml, and what its editable mode needs.
+	@printf 'hatchling==1.33.0\neditables\nuv\n' | $(BIN)/uv pip compile pyproject.toml - --all-extras --group dev --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+clean:
+	@test ! -x $(BIN)/hutong || test ! -d .hutong || $(BIN)/hutong down
+	@echo "== removing .venv, .hutong and caches"
+	@rm -rf .venv .hutong .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist
+	@find $(wildcard $(CODE)) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""How fast the line is, measured on the real processes. Run with ``make bench``."""

@@ -1,0 +1,1 @@
+"""Sources: what turns a department's data into published change events."""

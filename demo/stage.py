@@ -1,0 +1,205 @@
+"""The run, from an empty machine to the account: what is started in which order, and stopped again whatever happens.
+
+Neighbours: ``act_one`` and ``act_two`` are the play, ``settlement`` compares what came of it, ``report`` has the words.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from demo import act_one, act_two
+from demo.cases import write_cases
+from demo.life import live
+from demo.ministries import Ministries
+from demo.population import populate
+from demo.processes import Crew
+from demo.progress import Shown
+from demo.register import Revision, revisions
+from demo.report import Run
+from demo.rights import Right, read_rights
+from demo.settlement import Evidence, settle_run
+from demo.sources import DIVISIONS, register_events
+from demo.systems import systems
+from hutong import embedded
+from hutong.cli._bars import ShownProgress
+from hutong.embedded import postgres
+from hutong.embedded.postgres import PostgresServer
+from hutong.errors import HutongError
+from hutong.home import Home
+
+__all__ = ["Size", "Stage"]
+
+_MARK = "made-by-the-demo"
+_PARTITIONS = 2  # enough to see that keys stay in order; each takes part in the routers' transactions, and a laptop feels it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large the world is; the seed decides everything else."""
+
+    seed: int
+    persons: int
+    months: int
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """One run of the demo.
+
+    Attributes:
+        home: where the bus lives.
+        schemas: the declarations.
+        size: how large the world is.
+        routers: how many routers share the work.
+        console: where progress is shown.
+        seconds: step -> how long it took.
+    """
+
+    home: Home
+    schemas: Path
+    size: Size
+    routers: int
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._shown = Shown(self.console)
+        self._cases = self.home.root / "demo" / "cases"
+
+    def play(self, *, keep: bool) -> Run:
+        """Play both acts and settle the account.
+
+        Args:
+            keep: leave the bus and the databases running.
+
+        Raises:
+            HutongError: it could not be played; nothing is left running.
+        """
+        self._shown.say(f"a world of {self.size.persons:,} people, seed {self.size.seed}, on a bus in {self.home.root}")
+        began = time.monotonic()
+        self._make_room()
+        try:
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                world = pool.submit(self._world)  # it takes a moment to imagine; the bus takes one to start
+                server = self._set_up()
+                run = self._acts(server, world)
+        except BaseException:
+            embedded.down(self.home)
+            raise
+        if not keep:
+            with self._step("everything down"):
+                embedded.down(self.home)
+        self.seconds["all of it"] = time.monotonic() - began
+        return run
+
+    def _make_room(self) -> None:
+        """A run begins with an empty bus: one that an earlier run made is thrown away, somebody else's is not touched."""
+        mark = self.home.root / "demo" / _MARK
+        if mark.exists():
+            with self._step("what the last run left removed"):
+                embedded.reset(self.home)
+        elif self.home.kafka.exists():
+            raise HutongError(
+                f"{self.home.root} holds a bus that the demo did not make: name another directory in HUTONG_HOME, "
+                "or run 'hutong reset' to throw that bus away"
+            )
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+    def _world(self) -> tuple[int, int]:
+        """How many cases there will be, and how many of them have a slip of the pen; each department gets its own."""
+        history = live(populate(self.size.seed, self.size.persons), self.size.seed, self.size.months)
+        for system in systems():
+            cases = [change for change in history if change.department == system.department]
+            write_cases(self._cases, system.department, cases)
+        return len(history), sum(change.defect is not None for change in history)
+
+    def _set_up(self) -> PostgresServer:
+        progress = ShownProgress()
+        with self._step("the bus up"):
+            embedded.up(self.home, progress=progress)
+        with self._step("the departments' databases up"):
+            names = [system.database for system in systems()]
+            server = postgres.start(self.home, databases=names, progress=progress)
+            act_two.create_databases(server)
+        with self._step("declarations checked and applied"):
+            self._hutong("check")
+            self._hutong("apply", f"--partitions={_PARTITIONS}")
+        return server
+
+    def _hutong(self, command: str, *options: str) -> None:
+        program = [sys.executable, "-c", "from hutong.cli import main; main()", command, f"--schemas={self.schemas}", *options]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise HutongError(f"hutong {command} failed: {(done.stderr or done.stdout).strip()}")
+        self._shown.say(f"  hutong {command}: {done.stdout.strip().splitlines()[-1]}")
+
+    def _acts(self, server: PostgresServer, world: Future[tuple[int, int]]) -> Run:
+        rights, issues = read_rights(self.schemas, self.home.read_key), list(revisions())
+        contracts = {DIVISIONS, *(book.contract for system in systems() for book in system.books)}
+        ministries = Ministries.of(rights, contracts, self.home.root / "demo" / "ministries")
+        with Crew(self.home, self.schemas) as crew:
+            for number in range(1, self.routers + 1):
+                crew.start(f"router-{number}", "services.router", f"--instance=demo-{number}")
+            ministries.start(crew, self.home)
+            act_two.start_relays(crew, server)
+            with self._step("act one: the register of divisions"):
+                first = self._act_one(crew, ministries, rights, issues)
+            cases, slips = world.result()
+            with self._step("act two: four departments, five years"):
+                evidence = self._act_two(crew, server, ministries, rights, issues, cases, first)
+            bus = {part.name: part.rss_bytes for part in embedded.status(self.home).parts if not part.name.startswith("demo-")}
+            memory = crew.memory() | bus
+        with self._step("the account settled"):
+            return settle_run(evidence, seed=self.size.seed, slips=slips, seconds=self.seconds, memory=memory)
+
+    def _act_one(self, crew: Crew, ministries: Ministries, rights: Sequence[Right], issues: Sequence[Revision]) -> int:
+        events = list(register_events(issues, {}))
+        due = sum(right.grants(event.data) for right in rights if right.contract == DIVISIONS for event in events)
+        state = self.home.root / "demo" / "register.json"
+        with self._shown.counts(published=len(events), delivered=due) as show:
+            sent = 0
+
+            def tell(count: int) -> None:
+                nonlocal sent
+                sent += count
+                show(published=sent)
+
+            act_one.publish(issues, state, tell)
+            act_two.await_holdings(crew, ministries, due, lambda held: show(published=sent, delivered=held))
+        return due
+
+    def _act_two(
+        self,
+        crew: Crew,
+        server: PostgresServer,
+        ministries: Ministries,
+        rights: Sequence[Right],
+        issues: Sequence[Revision],
+        cases: int,
+        first: int,
+    ) -> Evidence:
+        with self._shown.counts(cases=cases) as show:
+            act_two.live(crew, server, self._cases, lambda done: show(cases=done))
+        broken = act_two.write_garbage()
+        committed, refused = act_two.books(server)
+        due = sum(right.grants(event.data) for right in rights for event in committed if event.contract == right.contract)
+        with self._shown.counts(delivered=due) as show:
+            act_two.await_holdings(crew, ministries, first + due, lambda held: show(delivered=held - first))
+        return Evidence(rights=rights, issues=issues, committed=committed, refused=refused, broken=broken, ministries=ministries)
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - began
+        self._shown.say(f"{name} ({self.seconds[name]:.1f} s)")

@@ -1,0 +1,89 @@
+"""The command ``hutong``: one file per subcommand, loaded when it is asked for.
+
+``hutong/cli/<name>.py`` exposes a click command called ``command``; a file whose name begins with an underscore is no
+command. Exit codes are those of ``grep`` and ``diff``: 0 all is well, 1 looked and found something, 2 wrong use or failure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hutong.errors import HutongError
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["FAILED", "FINE", "FOUND", "main"]
+
+FINE, FOUND, FAILED = 0, 1, 2
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        import click
+    except ImportError:
+        sys.exit("hutong: the commands need more than the SDK: pip install 'hutong[cli]'")
+    try:
+        code = _group().main(standalone_mode=False, prog_name="hutong")  # what ``ctx.exit`` was given, else the command's None
+        sys.exit(code if isinstance(code, int) else FINE)
+    except HutongError as error:
+        _fail(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        print("hutong: interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has had enough; without this, Python complains once more while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FINE)
+
+
+def _fail(problem: str) -> None:
+    """Say what is wrong; a list of findings keeps its lines, so that each stands by itself."""
+    print(f"hutong: {problem}", file=sys.stderr)
+    sys.exit(FAILED)
+
+
+def _names() -> list[str]:
+    files = Path(__file__).parent.glob("[!_]*.py")
+    return sorted(file.stem.replace("_", "-") for file in files)
+
+
+def _group() -> click.Group:
+    import click
+
+    class Commands(click.Group):
+        """Finds commands by file name, so that ``hutong --version`` does not load Java, Kafka and all."""
+
+        def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+            return _names()
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+            if cmd_name not in _names():
+                return None
+            module = importlib.import_module(f"hutong.cli.{cmd_name.replace('-', '_')}")
+            found: click.Command = module.command
+            found.name = cmd_name
+            return found
+
+    group = Commands(
+        help="The event layer between departments' systems.", context_settings={"help_option_names": ["-h", "--help"]}
+    )
+    return click.version_option(_version(), prog_name="hutong")(group)
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("hutong")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,229 @@
+"""What should stand on the bus, as plain data, from the declarations alone. Pure.
+
+Neighbours: ``observed`` is the other side, ``diff`` compares the two, ``apply`` makes this true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hutong.agreements.agreement import Agreement, MapCodes
+from hutong.agreements.check import plain_lists
+from hutong.agreements.delivery import delivery_schema
+from hutong.agreements.grant import CodeLists, Grant
+from hutong.catalogue.catalogue import Catalogue
+from hutong.contracts.contract import Contract
+from hutong.kafka.resources import Acl, NewTopic
+
+__all__ = ["CONTROL_TOPIC", "Desired", "Layout", "Subject", "WantedGrant", "desired", "quarantine_topic"]
+
+CONTROL_TOPIC = "ctl.agreements"
+SERVICES = "services"
+
+_DAY_MS = 86_400_000
+_QUARANTINE_MS = 90 * _DAY_MS
+"""How long the operator has to look at a quarantined event; it is replayed or given up by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How topics are laid out on a cluster.
+
+    Attributes:
+        brokers: how many the cluster has.
+        partitions: of new ``pub`` and ``sub`` topics: how many readers of one group can share a topic.
+    """
+
+    brokers: int
+    partitions: int = 4
+
+    @property
+    def replication(self) -> int:
+        """Copies of each partition: three where there are brokers for them."""
+        return min(3, self.brokers)
+
+    @property
+    def in_sync(self) -> int:
+        """Copies that must have a record before it is acknowledged: one broker of three may be down."""
+        return 2 if self.replication == 3 else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A subject of the registry.
+
+    Attributes:
+        name: its name.
+        level: compatibility that the registry itself enforces.
+        schemas: what must be registered, oldest first, so that the newest is the subject's latest.
+        contract: the contract whose versions they are; None for deliveries.
+    """
+
+    name: str
+    level: str
+    schemas: tuple[dict[str, Any], ...]
+    contract: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedGrant:
+    """A grant before its delivery schema has an id."""
+
+    agreement: Agreement
+    reader_schema: dict[str, Any]
+    delivery_schema: dict[str, Any]
+    subject: str
+    code_lists: CodeLists
+    valid_from_ms: int
+    valid_until_ms: int | None
+
+    def grant(self, schema_id: int) -> Grant:
+        """The grant as it goes to the routers."""
+        return Grant(
+            agreement=self.agreement,
+            reader_schema=self.reader_schema,
+            delivery_schema=self.delivery_schema,
+            delivery_schema_id=schema_id,
+            subject=self.subject,
+            code_lists=self.code_lists,
+            valid_from_ms=self.valid_from_ms,
+            valid_until_ms=self.valid_until_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """A whole bus.
+
+    Attributes:
+        contracts: by name.
+        topics: by name.
+        subjects: by name.
+        principals: users that departments log in as.
+        acls: every access rule, and no other.
+        grants: by agreement id.
+    """
+
+    contracts: Mapping[str, Contract]
+    topics: Mapping[str, NewTopic]
+    subjects: Mapping[str, Subject]
+    principals: frozenset[str]
+    acls: frozenset[Acl]
+    grants: Mapping[str, WantedGrant]
+
+
+def desired(catalogue: Catalogue, layout: Layout) -> Desired:
+    """What the declarations want."""
+    grants = {one.agreement.id: one for one in _grants(catalogue)}
+    topics = {topic.name: topic for topic in _topics(catalogue, layout)}
+    subjects = [_contract_subject(one) for one in catalogue.contracts.values()]
+    by_subject: dict[str, list[dict[str, Any]]] = {}
+    for grant in grants.values():
+        by_subject.setdefault(grant.subject, []).append(grant.delivery_schema)
+    # What a recipient reads follows its agreement, which people approve with the plan before them; no registry overrules them.
+    subjects += [Subject(name=name, level="NONE", schemas=tuple(schemas)) for name, schemas in by_subject.items()]
+    return Desired(
+        contracts=catalogue.contracts,
+        topics=topics,
+        subjects={one.name: one for one in subjects},
+        principals=frozenset(catalogue.departments),
+        acls=frozenset(_acls(catalogue)),
+        grants=grants,
+    )
+
+
+def quarantine_topic(contract: str) -> str:
+    """Where events of a contract go that cannot be processed."""
+    return f"quarantine.{contract}"
+
+
+def _topics(catalogue: Catalogue, layout: Layout) -> Iterator[NewTopic]:
+    safe = {"min.insync.replicas": str(layout.in_sync)}
+
+    def topic(name: str, partitions: int, config: Mapping[str, str]) -> NewTopic:
+        return NewTopic(name=name, partitions=partitions, replication=layout.replication, config={**safe, **config})
+
+    for contract in catalogue.contracts.values():
+        # The broker's clock stamps what is published: a department's clock cannot move its events in time.
+        config = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", **_retention(contract.retention_ms)}
+        yield topic(contract.topic, layout.partitions, config)
+        yield topic(quarantine_topic(contract.name), 1, {"cleanup.policy": "delete", **_retention(_QUARANTINE_MS)})
+    kept: dict[str, list[int | None]] = {}
+    for agreement in catalogue.agreements.values():
+        kept.setdefault(agreement.topic, []).append(catalogue.contracts[agreement.contract].retention_ms)
+    for name, times in sorted(kept.items()):
+        longest = None if None in times else max(time for time in times if time is not None)
+        yield topic(name, layout.partitions, {"cleanup.policy": "delete", **_retention(longest)})
+    # Compacted early and in small segments: a router that starts reads it whole.
+    compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "3600000"}
+    tidy = {"segment.ms": "3600000", "segment.bytes": str(16 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.1"}
+    yield topic(CONTROL_TOPIC, 1, {**compacted, **tidy, "max.message.bytes": str(4 * 1024 * 1024)})
+
+
+def _retention(milliseconds: int | None) -> dict[str, str]:
+    return {} if milliseconds is None else {"retention.ms": str(milliseconds)}
+
+
+def _contract_subject(contract: Contract) -> Subject:
+    schemas = tuple(version.schema for version in contract.versions)
+    level = f"{contract.compatibility}_TRANSITIVE"
+    return Subject(name=f"{contract.topic}-value", level=level, schemas=schemas, contract=contract.name)
+
+
+def _acls(catalogue: Catalogue) -> Iterator[Acl]:
+    for contract in catalogue.contracts.values():
+        for operation in ("WRITE", "DESCRIBE"):
+            yield Acl(
+                principal=contract.department, resource="topic", name=contract.topic, pattern="literal", operation=operation
+            )
+    for agreement in catalogue.agreements.values():
+        for operation in ("READ", "DESCRIBE"):
+            yield Acl(
+                principal=agreement.recipient, resource="topic", name=agreement.topic, pattern="literal", operation=operation
+            )
+    for code in catalogue.departments:
+        yield Acl(principal=code, resource="group", name=f"{code}.", pattern="prefixed", operation="READ")
+    for name, operations in (
+        ("pub.", ("READ", "DESCRIBE")),
+        ("sub.", ("WRITE", "DESCRIBE")),
+        ("quarantine.", ("WRITE", "DESCRIBE")),
+    ):
+        for operation in operations:
+            yield Acl(principal=SERVICES, resource="topic", name=name, pattern="prefixed", operation=operation)
+    for operation in ("READ", "DESCRIBE"):
+        yield Acl(principal=SERVICES, resource="topic", name=CONTROL_TOPIC, pattern="literal", operation=operation)
+        yield Acl(principal=SERVICES, resource="group", name="hutong.", pattern="prefixed", operation=operation)
+    for operation in ("WRITE", "DESCRIBE"):
+        yield Acl(principal=SERVICES, resource="transactional_id", name="hutong.", pattern="prefixed", operation=operation)
+
+
+def _grants(catalogue: Catalogue) -> Iterator[WantedGrant]:
+    sharing: dict[str, int] = {}
+    for agreement in catalogue.agreements.values():
+        sharing[agreement.topic] = sharing.get(agreement.topic, 0) + 1
+    zone = ZoneInfo(catalogue.timezone)
+    lists = plain_lists(catalogue.code_lists)
+    for agreement in catalogue.agreements.values():
+        reader = catalogue.contracts[agreement.contract].version(agreement.version)
+        if reader is None:
+            continue  # the catalogue has no such agreement
+        schema = delivery_schema(agreement, reader, lists)
+        record = ".".join(filter(None, (schema.get("namespace"), schema["name"])))
+        until = agreement.valid.until
+        yield WantedGrant(
+            agreement=agreement,
+            reader_schema=reader.schema,
+            delivery_schema=schema,
+            subject=f"{agreement.topic}-{'value' if sharing[agreement.topic] == 1 else record}",
+            code_lists={f.code_list: lists[f.code_list] for f in agreement.fields if isinstance(f, MapCodes)},
+            valid_from_ms=_midnight_ms(agreement.valid.from_, zone),
+            valid_until_ms=None if until in (None, date.max) else _midnight_ms(until + timedelta(days=1), zone),
+        )
+
+
+def _midnight_ms(day: date, zone: ZoneInfo) -> int:
+    return int(datetime.combine(day, time(), zone).timestamp() * 1000)

@@ -1,0 +1,60 @@
+"""The schema registry of the embedded bus: Apicurio, which speaks the Confluent API under ``/apis/ccompat/v7``.
+
+It keeps its schemas in an H2 database file under ``HUTONG_HOME/registry``: they survive a restart, and a kill. Its settings
+are environment variables. Neighbour: ``bus`` starts and watches it.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from hutong.embedded import java
+from hutong.embedded.ports import LOOPBACK
+from hutong.embedded.state import State
+from hutong.home import Home
+
+__all__ = ["command", "environment", "is_ready"]
+
+
+def command(home: Home, registry: Path) -> list[str]:
+    """The registry's command line."""
+    flags = java.server_flags(heap_mb=384, temporary=home.run / "tmp")
+    # It answers a handful of requests; the second compiler would take a core during the start and gain nothing.
+    return [java.java(), *flags, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", str(registry / "quarkus-run.jar")]
+
+
+def environment(home: Home, state: State) -> dict[str, str]:
+    """Its settings: where it listens, where it stores, how little it logs."""
+    return java.environment() | {
+        "QUARKUS_HTTP_HOST": LOOPBACK,
+        "QUARKUS_HTTP_PORT": str(state.registry_port),
+        # It opens a second port for health and metrics, by default on every interface.
+        "QUARKUS_MANAGEMENT_HOST": LOOPBACK,
+        "QUARKUS_MANAGEMENT_PORT": str(state.management_port),
+        "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
+        "APICURIO_STORAGE_KIND": "sql",
+        "APICURIO_STORAGE_SQL_KIND": "h2",
+        # WRITE_DELAY=0: a schema that was answered for is on the disk, also if the process is killed in the next moment.
+        "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{home.registry / 'registry'};WRITE_DELAY=0",
+        "QUARKUS_LOG_FILE_ENABLED": "true",
+        "QUARKUS_LOG_FILE_JSON_ENABLED": "false",
+        "QUARKUS_LOG_FILE_PATH": str(home.log / "registry.log"),
+        "QUARKUS_LOG_FILE_ROTATION_MAX_FILE_SIZE": "10M",
+        "QUARKUS_LOG_FILE_ROTATION_MAX_BACKUP_INDEX": "3",
+        "QUARKUS_LOG_CONSOLE_ENABLED": "false",
+    }
+
+
+def is_ready(url: str, *, seconds: float = 2.0) -> bool:
+    """Whether the registry at this URL (of the Confluent API) answers a question that needs its database."""
+    try:
+        with _OPENER.open(f"{url}/subjects", timeout=seconds) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+# The registry is on this machine: a proxy that the environment names must not see the request.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,0 +1,183 @@
+"""Where a bus keeps its things on this machine: the paths under ``HUTONG_HOME``, its secrets and its address.
+
+The SDK reads it to find the embedded bus, `hutong.embedded` and the commands write it. Standard library only.
+Secrets and keys are files with mode 0600 in directories with mode 0700; they are never in ``bus.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hutong.errors import ConfigurationError
+
+__all__ = ["BusAddress", "Home"]
+
+DEFAULT_HOME = ".hutong"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BusAddress:
+    """Where clients reach a bus."""
+
+    bootstrap_servers: str
+    registry_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """The directory that holds one embedded bus.
+
+    Args:
+        root: the directory; it need not exist yet.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str] | None = None) -> Home:
+        """The home that ``HUTONG_HOME`` names, else ``.hutong`` under the working directory.
+
+        Args:
+            environ: the environment to look into; by default the process's own.
+        """
+        named = (os.environ if environ is None else environ).get("HUTONG_HOME") or DEFAULT_HOME
+        return cls(root=Path(named).expanduser().absolute())
+
+    @property
+    def run(self) -> Path:
+        """Addresses, process records and the lock."""
+        return self.root / "run"
+
+    @property
+    def secrets(self) -> Path:
+        """One file per principal, its password."""
+        return self.root / "secrets"
+
+    @property
+    def keys(self) -> Path:
+        """One file per agreement, its pseudonym key."""
+        return self.root / "keys"
+
+    @property
+    def jars(self) -> Path:
+        """What was downloaded; `hutong reset` keeps it."""
+        return self.root / "jars"
+
+    @property
+    def kafka(self) -> Path:
+        """Configuration and data of the brokers."""
+        return self.root / "kafka"
+
+    @property
+    def registry(self) -> Path:
+        """Data of the schema registry."""
+        return self.root / "registry"
+
+    @property
+    def postgres(self) -> Path:
+        """Data of the embedded PostgreSQL servers."""
+        return self.root / "postgres"
+
+    @property
+    def log(self) -> Path:
+        """Logs of all the processes."""
+        return self.root / "log"
+
+    @property
+    def bus_file(self) -> Path:
+        """The embedded bus's address and ports."""
+        return self.run / "bus.json"
+
+    def address(self) -> BusAddress | None:
+        """Where the embedded bus of this home is (or was last) reached; None before its first start."""
+        facts = self.read_bus()
+        if facts is None:
+            return None
+        try:
+            return BusAddress(bootstrap_servers=facts["bootstrap_servers"], registry_url=facts["registry_url"])
+        except KeyError as exc:
+            raise ConfigurationError(f"{self.bus_file} lacks {exc}; write it anew with `hutong up`") from None
+
+    def read_bus(self) -> dict[str, Any] | None:
+        """All that ``bus.json`` says, or None when there is no such file."""
+        try:
+            facts = json.loads(self.bus_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as exc:
+            raise ConfigurationError(
+                f"cannot read {self.bus_file} ({type(exc).__name__}); remove it and run `hutong up`"
+            ) from exc
+        if not isinstance(facts, dict):
+            raise ConfigurationError(f"{self.bus_file} is not a JSON object; remove it and run `hutong up`")
+        return facts
+
+    def write_bus(self, facts: Mapping[str, Any]) -> None:
+        """Replace ``bus.json`` in one step: a reader sees the old one or the new one, never half of it."""
+        write_private(self.bus_file, json.dumps(facts, indent=2, sort_keys=True) + "\n", mode=0o644)
+
+    def read_secret(self, principal: str) -> str | None:
+        """The principal's password, or None when this home has none for it."""
+        return read_private(self.secrets / file_name(principal))
+
+    def write_secret(self, principal: str, password: str) -> None:
+        """Keep the principal's password, readable by the owner of the home alone."""
+        write_private(self.secrets / file_name(principal), password + "\n")
+
+    def ensure_secret(self, principal: str) -> str:
+        """The principal's password; a new random one (256 bits) is made and kept when there is none."""
+        known = self.read_secret(principal)
+        if known is None:
+            known = secrets.token_urlsafe(32)
+            self.write_secret(principal, known)
+        return known
+
+    def read_key(self, agreement: str) -> str | None:
+        """The agreement's pseudonym key (64 hexadecimal characters), or None when there is none."""
+        return read_private(self.keys / file_name(agreement))
+
+    def ensure_key(self, agreement: str) -> str:
+        """The agreement's pseudonym key; a new random one is made and kept when there is none."""
+        known = self.read_key(agreement)
+        if known is None:
+            known = secrets.token_hex(32)
+            write_private(self.keys / file_name(agreement), known + "\n")
+        return known
+
+
+def file_name(name: str) -> str:
+    """The name itself, when it can be a file's name and nothing else (no path, nothing hidden)."""
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise ConfigurationError(f"{name!r} cannot name a principal or an agreement")
+    return name
+
+
+def read_private(path: Path) -> str | None:
+    """The file's text without its line end; None when it does not exist."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise ConfigurationError(f"cannot read {path}: {exc.strerror}; run as the user who started the bus") from exc
+
+
+def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write the file in one step (temporary file, then rename), never readable by others in between."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == 0o600 else 0o755)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,142 @@
+"""Where the bus is and who we are: the SDK's settings, all read here, once.
+
+The environment wins (``HUTONG_KAFKA_*``, ``HUTONG_REGISTRY_*``); else the embedded bus under ``HUTONG_HOME`` answers. Neighbours:
+``home`` knows that folder, ``clients`` and ``registry`` are built from these values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from hutong.errors import ConfigurationError
+from hutong.home import Home
+from hutong.transport import Limits
+
+__all__ = ["Settings"]
+
+_VARIABLES = {
+    "bootstrap_servers": "HUTONG_KAFKA_BOOTSTRAP_SERVERS",
+    "security_protocol": "HUTONG_KAFKA_SECURITY_PROTOCOL",
+    "sasl_mechanism": "HUTONG_KAFKA_SASL_MECHANISM",
+    "username": "HUTONG_KAFKA_USERNAME",
+    "password": "HUTONG_KAFKA_PASSWORD",
+    "ssl_ca_location": "HUTONG_KAFKA_SSL_CA_LOCATION",
+    "registry_url": "HUTONG_REGISTRY_URL",
+    "registry_username": "HUTONG_REGISTRY_USERNAME",
+    "registry_password": "HUTONG_REGISTRY_PASSWORD",
+    "max_event_bytes": "HUTONG_MAX_EVENT_BYTES",
+    "block_seconds": "HUTONG_BLOCK_SECONDS",
+    "delivery_seconds": "HUTONG_DELIVERY_SECONDS",
+}
+
+
+class Settings(BaseModel):
+    """Connection of one principal to one bus.
+
+    Attributes:
+        bootstrap_servers: ``host:port`` of the brokers, comma-separated.
+        registry_url: base URL of a registry that speaks the Confluent API.
+        security_protocol: as Kafka clients name it.
+        sasl_mechanism: as Kafka clients name it; only used with SASL.
+        username: the Kafka principal, a department's code.
+        password: its password.
+        ssl_ca_location: file of the brokers' certificate authority.
+        registry_username: for a registry behind HTTP basic authentication.
+        registry_password: for a registry behind HTTP basic authentication.
+        max_event_bytes: largest encoded event; stay below the brokers' ``message.max.bytes``.
+        block_seconds: how long ``publish`` waits for room in the queue before it raises ``QueueFull``.
+        delivery_seconds: after this long without a confirmation an event counts as failed.
+        registry_seconds: time-out of one request to the registry.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    bootstrap_servers: str = Field(min_length=1)
+    registry_url: str = Field(pattern=r"^https?://")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password: SecretStr | None = None
+    ssl_ca_location: str | None = None
+    registry_username: str | None = None
+    registry_password: SecretStr | None = None
+    max_event_bytes: int = Field(default=900_000, gt=0)
+    block_seconds: float = Field(default=10.0, ge=0)
+    delivery_seconds: float = Field(default=120.0, gt=0)
+    registry_seconds: float = Field(default=10.0, gt=0)
+
+    @classmethod
+    def resolve(cls, principal: str, environment: Mapping[str, str] | None = None) -> Self:
+        """The settings of a principal, from the environment or from the embedded bus.
+
+        Args:
+            principal: a department's code, or ``operator`` / ``services``.
+            environment: variables to read; the process's by default.
+
+        Raises:
+            ConfigurationError: nothing says where the bus is, or a value makes no sense.
+        """
+        variables = os.environ if environment is None else environment
+        found: dict[str, Any] = {field: variables[name] for field, name in _VARIABLES.items() if variables.get(name)}
+        place = Home.find(variables)
+        if "bootstrap_servers" not in found:
+            found = _embedded(place, missing="HUTONG_KAFKA_BOOTSTRAP_SERVERS") | found
+        if "registry_url" not in found:
+            raise ConfigurationError("HUTONG_KAFKA_BOOTSTRAP_SERVERS is set and HUTONG_REGISTRY_URL is not: set it too")
+        if str(found.get("security_protocol", "")).startswith("SASL"):
+            found.setdefault("username", principal)
+            if "password" not in found:
+                found["password"] = _password(place, found["username"])
+        try:
+            return cls(**found)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = str(first["loc"][0])
+            raise ConfigurationError(f"{_VARIABLES.get(name, name)}: {first['msg']}") from None
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds that the publisher keeps itself."""
+        return Limits(max_event_bytes=self.max_event_bytes, block_seconds=self.block_seconds)
+
+    def client(self) -> dict[str, Any]:
+        """What every Kafka client is configured with."""
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            "socket.keepalive.enable": True,
+            # One thread logs through `logging`; librdkafka's own lines to stderr would bypass the application's logging.
+            "log_level": 4,
+        }
+        if self.security_protocol.startswith("SASL"):
+            config["sasl.mechanism"] = self.sasl_mechanism
+            config["sasl.username"] = self.username or ""
+            config["sasl.password"] = self.password.get_secret_value() if self.password else ""
+        if self.ssl_ca_location:
+            config["ssl.ca.location"] = self.ssl_ca_location
+        return config
+
+
+def _embedded(place: Home, *, missing: str) -> dict[str, Any]:
+    address = place.address()
+    if address is None:
+        raise ConfigurationError(f"nothing says where the bus is: set {missing} and HUTONG_REGISTRY_URL, or run 'hutong up' here")
+    return {
+        "bootstrap_servers": address.bootstrap_servers,
+        "registry_url": address.registry_url,
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+    }
+
+
+def _password(place: Home, principal: str) -> str:
+    password = place.read_secret(principal)
+    if password is None:
+        raise ConfigurationError(
+            f"there is no password for {principal}: set HUTONG_KAFKA_PASSWORD, or run 'hutong apply' so that {principal} gets one"
+        )
+    return password

@@ -1,0 +1,315 @@
+"""Publishing: a department's event is checked, encoded and sent; its handle tells when the brokers have it.
+
+Nothing is half-sent: an event that breaks its contract raises before a byte leaves. What was sent is confirmed once and in order
+per key (idempotent producer), or ``flush`` and ``close`` name it. Neighbours: ``envelope`` makes the bytes, ``transport`` takes
+them to Kafka or to the in-memory bus.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from hutong.contracts.avro import Schema
+from hutong.contracts.framing import frame
+from hutong.contracts.schema import EventSchema, pub_topic
+from hutong.contracts.shape import fingerprint
+from hutong.envelope import Sealed, contract_of, seal
+from hutong.errors import (
+    ConfigurationError,
+    ContractViolation,
+    DeliveryFailed,
+    EventTooLarge,
+    HutongError,
+    NotAuthorised,
+    PublisherClosed,
+    QueueFull,
+    UnknownContract,
+)
+from hutong.event import Attributes, rfc3339, source_of
+from hutong.handle import PublishHandle
+from hutong.metrics import FAILURES, PUBLISH_SECONDS, PUBLISHED, VIOLATIONS
+from hutong.model import ChangeEvent
+from hutong.transport import Record, Transport, schema_id, subject_of, transport_for
+
+if TYPE_CHECKING:
+    from hutong.kafka.settings import Settings
+
+__all__ = ["Event", "PublishHandle", "Publisher"]
+
+Event = ChangeEvent | Mapping[str, Any]
+"""What can be published."""
+
+_MAX_CLOCK_OFFSET = 300.0
+_REMEMBERED_FAILURES = (
+    100_000  # ids kept for flush(); beyond that the brokers have been away for long and the count is what matters
+)
+
+
+# Most headers are the same for every event of a contract: each event's list is a copy in which these two are put.
+_SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+_NAMES = [name for name, _ in Attributes(id="", source="", type="", time=_SOME_TIME).to_headers()]
+_ID, _TIME = _NAMES.index("ce_id"), _NAMES.index("ce_time")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """All that is the same for every event of one contract version."""
+
+    contract: str
+    topic: str
+    headers: list[tuple[str, bytes]]
+    frame: bytes
+    schema: EventSchema | None
+    published: Any
+
+
+class Publisher:
+    """Publishes one department's events. May be used from several threads.
+
+    Args:
+        department: the department's code; it is the Kafka principal too.
+        settings: where the bus is; by default from the environment or the embedded bus.
+        contracts: contract name -> annotated Avro schema, for events given as mappings; by default the registry's newest.
+        transport: another bus than Kafka, for tests.
+
+    Raises:
+        ConfigurationError: nothing says where the bus is.
+    """
+
+    def __init__(
+        self,
+        department: str,
+        *,
+        settings: Settings | None = None,
+        contracts: Mapping[str, Schema] | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.department = department
+        self._transport = transport or transport_for(department, settings)
+        self.limits = self._transport.limits
+        self._sender = self._transport.sender()
+        self._schemas = self._transport.schemas()
+        self._contracts = dict(contracts or {})
+        self._lines: dict[Any, _Line] = {}
+        self._pending: dict[PublishHandle, None] = {}
+        self._failed: dict[str, HutongError] = {}
+        self._closed = False
+
+    def publish(
+        self,
+        event: Event,
+        contract: str | None = None,
+        *,
+        id: str | None = None,
+        time: datetime | None = None,
+        traceparent: str | None = None,
+        block: bool = True,
+    ) -> PublishHandle:
+        """Check, encode and send an event; returns at once unless the queue is full.
+
+        Args:
+            event: a model written by ``hutong codegen``, or a mapping.
+            contract: the contract's name, for a mapping.
+            id: the event id; the same id again marks a repetition. By default a new UUID.
+            time: when the change happened; by default now.
+            traceparent: W3C trace context; by default OpenTelemetry's current span, if there is one.
+            block: whether to wait for room in a full queue.
+
+        Raises:
+            ContractViolation: the event breaks its contract; nothing was sent.
+            UnknownContract: the bus does not have the contract.
+            NotAuthorised: the contract is another department's.
+            EventTooLarge: the encoded event is over the limit.
+            QueueFull: no room in the queue for ``HUTONG_BLOCK_SECONDS``.
+            RegistryUnavailable: the contract's first event needs the registry.
+            PublisherClosed: ``close`` was called.
+        """
+        self._open()
+        line = self._line(event, contract)
+        try:
+            sealed = seal(line.schema, event, id=id, time=time, traceparent=traceparent)  # type: ignore[arg-type]
+        except ContractViolation as violation:
+            VIOLATIONS.labels(violation.contract, violation.rule).inc()
+            raise
+        return self._send(line, sealed, self.limits.block_seconds if block else 0.0)
+
+    def forward(self, contract: str, version: int, shape: str, event: Sealed) -> PublishHandle:
+        """Send an event that was sealed before, as the outbox relay does. Raises as ``publish`` does."""
+        self._open()
+        line = self._lines.get((contract, version, shape))
+        if line is None:
+            self._own(contract)
+            line = self._add((contract, version, shape), contract, None, schema_id(self._schemas, contract, version, shape))
+        return self._send(line, event, self.limits.block_seconds)
+
+    def prepare(self, event: Event, contract: str | None = None) -> None:
+        """Look up what the contract's first event needs, so that ``publish`` does not."""
+        self._line(event, contract)
+
+    def is_prepared(self, event: Event, contract: str | None = None) -> bool:
+        """Whether ``publish`` would need no look-up."""
+        return (type(event) if isinstance(event, ChangeEvent) else contract) in self._lines
+
+    @property
+    def pending(self) -> int:
+        """Events that are neither confirmed nor refused yet."""
+        return len(self._pending)
+
+    def poll(self, seconds: float) -> None:
+        """Take confirmations in; ``publish``, ``flush`` and ``PublishHandle.result`` do it too."""
+        self._sender.poll(seconds)
+
+    def flush(self, timeout: float = 30.0) -> None:
+        """Wait until every event is confirmed.
+
+        Raises:
+            DeliveryFailed: with the ids of all events that are not confirmed, since the last flush.
+        """
+        self._sender.flush(timeout)
+        ids = [*self._failed, *(handle.event_id for handle in list(self._pending))]
+        if not ids:
+            return
+        cause = next(iter(self._failed.values()), None) or self._sender.trouble()
+        self._failed = {}
+        because = f": {cause}" if cause else f" within {timeout:g} s; they are still being sent"
+        raise DeliveryFailed(f"{len(ids)} events of {self.department} are not confirmed{because}", ids) from cause
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Flush and end. Closing twice does nothing.
+
+        Raises:
+            DeliveryFailed: as ``flush``; what was still pending is given up.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.flush(timeout)
+        finally:
+            if self._pending:
+                self._sender.discard()
+
+    def trouble(self) -> HutongError | None:
+        """Why nothing gets through at the moment, if that is known."""
+        return self._sender.trouble()
+
+    def seen(self, handle: PublishHandle) -> None:
+        """The application knows of this failure: ``flush`` need not tell it again."""
+        self._failed.pop(handle.event_id, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, _: object) -> None:
+        try:
+            self.close()
+        except DeliveryFailed as failure:
+            if exc is None:
+                raise
+            exc.add_note(str(failure))  # the block's own error stays the one that is raised
+
+    def _send(self, line: _Line, event: Sealed, block_seconds: float) -> PublishHandle:
+        value = line.frame + event.body
+        if len(value) > self.limits.max_event_bytes:
+            raise EventTooLarge(
+                f"{line.contract}: the encoded event has {len(value)} bytes, over the limit of {self.limits.max_event_bytes}; "
+                f"send a reference instead of the content, or raise HUTONG_MAX_EVENT_BYTES and the topic's max.message.bytes"
+            )
+        headers = line.headers.copy()
+        headers[_ID] = ("ce_id", event.id.encode())
+        headers[_TIME] = ("ce_time", rfc3339(event.time).encode())
+        if event.traceparent:
+            headers.append(("traceparent", event.traceparent.encode()))
+        handle = PublishHandle(self, line.contract, event.id)
+        self._pending[handle] = None
+        try:
+            self._queue(line, event.key.encode(), value, headers, handle, block_seconds)
+        except BaseException:
+            self._pending.pop(handle, None)
+            raise
+        self._sender.poll(0)
+        return handle
+
+    def _queue(
+        self, line: _Line, key: bytes, value: bytes, headers: list[tuple[str, bytes]], handle: PublishHandle, block_seconds: float
+    ) -> None:
+        settle = partial(self._settle, handle, line)
+        deadline: float | None = None
+        while True:
+            try:
+                return self._sender.send(line.topic, key, value, headers, settle)
+            except QueueFull:
+                deadline = deadline or clock.monotonic() + block_seconds
+                if clock.monotonic() >= deadline:
+                    FAILURES.labels(line.contract).inc()
+                    raise
+                self._sender.poll(0.05)
+
+    def _settle(self, handle: PublishHandle, line: _Line, error: Any, record: Record) -> None:
+        self._pending.pop(handle, None)
+        if error is None:
+            line.published.inc()
+            PUBLISH_SECONDS.observe(record.latency() or 0.0)
+            handle.settle(None, record)
+            return
+        explained = self._sender.explain(error, line.topic)
+        FAILURES.labels(line.contract).inc()
+        if len(self._failed) < _REMEMBERED_FAILURES:
+            self._failed[handle.event_id] = explained
+        handle.settle(explained, None)
+
+    def _open(self) -> None:
+        if self._closed:
+            raise PublisherClosed(f"the publisher of {self.department} is closed; make a new one")
+
+    def _line(self, event: Event, contract: str | None) -> _Line:
+        is_model = not isinstance(event, dict) and isinstance(event, ChangeEvent)  # in this order: pydantic's isinstance is slow
+        key = type(event) if is_model else contract
+        line = self._lines.get(key)
+        if line is not None and (contract is None or contract == line.contract) and (is_model or isinstance(event, Mapping)):
+            return line
+        name = contract_of(event, contract)
+        self._own(name)
+        schema = type(event).event_schema() if isinstance(event, ChangeEvent) else self._schema(name)
+        return self._add(key, name, schema, schema_id(self._schemas, name, schema.version, fingerprint(schema.parsed)))
+
+    def _add(self, key: Any, contract: str, schema: EventSchema | None, registered: int) -> _Line:
+        line = _Line(
+            contract=contract,
+            topic=pub_topic(contract),
+            headers=Attributes(id="", source=source_of(self.department), type=contract, time=_SOME_TIME).to_headers(),
+            frame=frame(registered),
+            schema=schema,
+            published=PUBLISHED.labels(contract),
+        )
+        self._check_clock()
+        self._lines[key] = line
+        return line
+
+    def _own(self, contract: str) -> None:
+        owner = contract.rpartition(".")[0]
+        if owner != self.department:
+            raise NotAuthorised(f"{self.department} may not publish {contract}: the contract is {owner or 'nobody'}'s")
+
+    def _schema(self, contract: str) -> EventSchema:
+        schema = self._contracts.get(contract)
+        if schema is None:
+            registered = self._schemas.latest(subject_of(contract))
+            if registered is None:
+                raise UnknownContract(f"the bus has no contract {contract}: check the name, or run 'hutong apply'")
+            schema = registered.schema
+        return EventSchema(schema)
+
+    def _check_clock(self) -> None:
+        offset = self._schemas.clock_offset()
+        if offset is not None and abs(offset) > _MAX_CLOCK_OFFSET:
+            side = "ahead of" if offset > 0 else "behind"
+            raise ConfigurationError(
+                f"this machine's clock is {abs(offset):.0f} s {side} the bus: events would carry wrong times; "
+                f"set the clock (NTP), then start again"
+            )

@@ -1,0 +1,75 @@
+"""The router, wired by hand: settings, control topic, handler, transaction, loop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from hutong.errors import HutongError
+from hutong.home import Home
+from hutong.kafka.control import AGREEMENTS_TOPIC, ControlTopic
+from hutong.kafka.registry import Registry
+from hutong.kafka.schemas import WriterSchemas
+from hutong.kafka.settings import Settings
+from hutong.kafka.transaction import TransactionalStep
+from hutong.runtime.health import Health, HealthServer
+from hutong.runtime.logs import configure
+from hutong.runtime.loop import Stop, run
+from services.router.handler import Router
+from services.router.settings import RouterSettings
+from services.router.table import Agreements
+
+_LOG = logging.getLogger("hutong")
+
+PRINCIPAL = "services"
+
+
+def main(arguments: list[str]) -> None:
+    """Run one router until SIGTERM."""
+    own = RouterSettings.read(arguments)
+    settings = Settings.resolve(PRINCIPAL)
+    stop, health = Stop().on_signals(), Health()
+    health.wait_for("agreements", "the control topic has not been read yet")
+    server = HealthServer(health, host=own.host, port=own.port)
+    _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port}})
+
+    agreements = Agreements(Home.find())
+    control = ControlTopic(settings, AGREEMENTS_TOPIC, agreements.update)
+    router = Router(lambda: agreements.table, WriterSchemas(Registry.of(settings)))
+    transaction = TransactionalStep(
+        settings,
+        group=own.group,
+        instance=own.instance,
+        topics=["^pub\\..*"],
+        handle=router.handle,
+        batch_events=own.batch_events,
+        transaction_seconds=own.transaction_seconds,
+    )
+
+    def step() -> bool:
+        if not control.started:
+            control.start()
+            health.have("agreements")
+        began = time.perf_counter()
+        busy = transaction.step()
+        if busy:
+            router.committed(time.perf_counter() - began)
+        return busy
+
+    try:
+        run(step, stop=stop, health=health)
+    finally:
+        transaction.close()
+        control.close()
+        server.close()
+        _LOG.info("stopped")
+
+
+if __name__ == "__main__":
+    configure("router")
+    try:
+        main(sys.argv[1:])
+    except HutongError as error:
+        _LOG.error("ended", extra={"facts": {"error": str(error)}})
+        sys.exit(1)

@@ -1,0 +1,39 @@
+"""What the router counts. Labels are contracts, agreements and reasons: bounded by the declarations, free of personal data."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+__all__ = [
+    "AGREEMENTS",
+    "BATCH_EVENTS",
+    "BATCH_SECONDS",
+    "DELIVERED",
+    "EVENTS",
+    "FILTERED",
+    "QUARANTINED",
+    "ROUTE_SECONDS",
+    "TABLE_SECONDS",
+]
+
+EVENTS = Counter("hutong_router_events", "Events read from publishers' topics.", ["contract"])
+DELIVERED = Counter("hutong_router_deliveries", "Deliveries made, in committed transactions.", ["agreement"])
+FILTERED = Counter("hutong_router_filtered", "Events that an agreement does not grant.", ["agreement"])
+QUARANTINED = Counter("hutong_router_quarantined", "Events put into quarantine, by reason.", ["contract", "reason"])
+BATCH_EVENTS = Histogram(
+    "hutong_router_batch_events", "Events in a transaction.", buckets=(1, 10, 100, 1_000, 5_000, 20_000, 100_000)
+)
+BATCH_SECONDS = Histogram(
+    "hutong_router_batch_seconds",
+    "Time of a transaction, from its first event read to its commit.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+ROUTE_SECONDS = Histogram(
+    "hutong_router_latency_seconds",
+    "From an event's append to its topic until its deliveries are committed; the oldest event of each transaction.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+)
+AGREEMENTS = Gauge("hutong_router_agreements", "Agreements known to this router.")
+TABLE_SECONDS = Histogram(
+    "hutong_router_table_seconds", "Time to compile a changed set of agreements.", buckets=(0.001, 0.01, 0.1, 0.5, 1, 5)
+)

@@ -1,0 +1,360 @@
+"""``hutong plan`` and ``apply`` on a real bus of their own: what they make, what it lets whom do, and what a second run changes."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from hutong.agreements.grant import Grant
+from hutong.cli import main
+from hutong.cli.plan import compare
+from hutong.contracts.schema import EventSchema
+from hutong.control.apply import apply
+from hutong.embedded import up
+from hutong.errors import RegistryUnavailable
+from hutong.home import Home
+from hutong.kafka.admin import Admin
+from hutong.kafka.compacted import read_all
+from hutong.kafka.registry_admin import RegistryAdmin
+from hutong.kafka.resources import Acl
+from hutong.kafka.settings import Settings
+from tests.conftest import temporary_home
+from tests.declaring import Declarations
+
+MOVES = "agreements/kela/moves-to-benefits.yaml"
+DENIED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    with temporary_home() as home:
+        up(home, attached=True)
+        yield home
+
+
+@pytest.fixture(scope="module")
+def fi(tmp_path_factory: pytest.TempPathFactory) -> Declarations:
+    """The second set; the tests of this module edit it one after the other."""
+    return Declarations(tmp_path_factory.mktemp("fi"))
+
+
+class Commands:
+    """The command line against this module's bus."""
+
+    def __init__(self, home: Home, schemas: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setenv("HUTONG_HOME", str(home.root))
+        self.home, self.schemas, self.monkeypatch, self.capsys = home, schemas, monkeypatch, capsys
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        self.monkeypatch.setattr(sys, "argv", ["hutong", *arguments, "--schemas", str(self.schemas)])
+        self.capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = self.capsys.readouterr()
+        return int(ended.value.code or 0), captured.out + captured.err
+
+    def plan(self, *arguments: str) -> dict[str, Any]:
+        code, out = self.run("plan", "--json", *arguments)
+        document: dict[str, Any] = json.loads(out)
+        assert code == (0 if document["in_step"] else 1)
+        return document
+
+    def settings(self, principal: str = "operator") -> Settings:
+        return Settings.resolve(principal, {"HUTONG_HOME": str(self.home.root)})
+
+    def admin(self) -> Admin:
+        return Admin(self.settings())
+
+    def registry(self) -> RegistryAdmin:
+        return RegistryAdmin(self.settings().registry_url)
+
+    def grants(self) -> dict[str, Grant]:
+        return {id_: Grant.from_json(text) for id_, text in read_all(self.settings(), "ctl.agreements").items()}
+
+
+@pytest.fixture
+def bus(home: Home, fi: Declarations, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(home, fi.directory, monkeypatch, capsys)
+
+
+def client(bus: Commands, principal: str, **more: Any) -> dict[str, Any]:
+    return bus.settings(principal).client() | {"log_level": 0, **more}
+
+
+def may_write(bus: Commands, principal: str, topic: str) -> bool:
+    """Whether a real producer of a department gets a record onto a topic."""
+    told: list[KafkaError | None] = []
+    producer = Producer(client(bus, principal, **{"enable.idempotence": True, "message.timeout.ms": 8000}))
+    producer.produce(topic, b"x", b"k", on_delivery=lambda error, _: told.append(error))
+    producer.flush(10)
+    assert told, "no delivery report"
+    assert told[0] is None or told[0].code() in DENIED, told[0]
+    return told[0] is None
+
+
+def may_read(bus: Commands, principal: str, topic: str, group: str) -> bool:
+    """Whether a real consumer of a department gets to a topic's end in a group."""
+    consumer = Consumer(
+        client(bus, principal, **{"group.id": group, "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+    )
+    try:
+        consumer.subscribe([topic])
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            message = consumer.poll(1)
+            error = message.error() if message is not None else None
+            if error is not None and error.code() in DENIED:
+                return False
+            if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+                return True
+        pytest.fail(f"{principal} got no answer about {topic}")
+    finally:
+        consumer.close()
+
+
+def test_apply_makes_the_bus_as_declared(bus: Commands) -> None:
+    """From an empty bus: everything in one run, then nothing to do, quickly."""
+    assert {entry["step"] for entry in bus.plan()["changes"]} == {"topic", "schema", "principal", "acl", "key", "agreement"}
+    code, out = bus.run("apply")
+    assert code == 0, out
+    assert "7 contracts, 11 agreements, 8 departments" in out
+    assert bus.plan() == {
+        **{"format": 1, "in_step": True, "changes": [], "stays_until_prune": [], "refusals": [], "notes": []},
+    }
+    began = time.monotonic()
+    code, out = bus.run("apply")
+    assert (code, out.startswith("nothing to do")) == (0, True)
+    assert time.monotonic() - began < 3
+
+
+def test_topics_have_their_settings(bus: Commands) -> None:
+    """The broker's clock, the contract's retention, four partitions, one control partition."""
+    topics = bus.admin().topics(("pub.", "sub.", "quarantine.", "ctl."))
+    published = topics["pub.kela.benefit_decided"]
+    assert published.partitions == 4
+    assert published.config["message.timestamp.type"] == "LogAppendTime"
+    assert published.config["retention.ms"] == str(730 * 86_400_000)
+    assert topics["ctl.agreements"].partitions == 1
+    assert topics["ctl.agreements"].config["cleanup.policy"] == "compact"
+    assert len(topics) == 7 + 7 + 9 + 1
+
+
+def test_the_registry_alone_holds_every_rule(bus: Commands) -> None:
+    """The newest version is the subject's latest, with its annotations; the registry enforces the contract's level."""
+    registry = bus.registry()
+    latest = registry.latest("pub.kela.benefit_decided-value")
+    assert latest is not None
+    schema = EventSchema(latest.schema)
+    assert (schema.contract, schema.version, schema.key) == ("kela.benefit_decided", 2, ("decision_id",))
+    assert registry.compatibility("pub.dvv.person_moved-value") == "FULL_TRANSITIVE"
+    grant = bus.grants()["moves-to-benefits"]
+    delivery = registry.by_id(grant.delivery_schema_id)
+    assert delivery == grant.delivery_schema
+    assert delivery["hutong"]["purpose"] == "Made up for tests"
+
+
+def test_secrets_are_private_and_complete(bus: Commands) -> None:
+    """A password per department and a key per agreement, readable by the owner alone."""
+    passwords = {path.name for path in bus.home.secrets.iterdir()}
+    assert {"kela", "vero", "traficom.vehicles", "om.courts.district"} <= passwords
+    assert {path.name for path in bus.home.keys.iterdir()} == set(bus.grants())
+    for path in (*bus.home.secrets.iterdir(), *bus.home.keys.iterdir()):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    key = (bus.home.keys / "moves-to-benefits").read_text().strip()
+    assert len(bytes.fromhex(key)) == 32
+
+
+def test_departments_write_their_own_topics_only(bus: Commands) -> None:
+    """The topic's owner may, everybody else may not, and nobody writes to a channel by hand."""
+    assert may_write(bus, "kela", "pub.kela.benefit_decided")
+    assert not may_write(bus, "vero", "pub.kela.benefit_decided")
+    assert not may_write(bus, "kela", "sub.kela.population")
+    assert not may_write(bus, "kela", "ctl.agreements")
+    assert not may_write(bus, "kela", "quarantine.kela.benefit_decided")
+
+
+def test_recipients_read_their_own_channels_in_their_own_groups_only(bus: Commands) -> None:
+    """Another's channel, another's group, the published topic and the agreements stay closed."""
+    assert may_read(bus, "kela", "sub.kela.population", "kela.app")
+    assert not may_read(bus, "kela", "sub.kela.population", "vero.app")
+    assert not may_read(bus, "vero", "sub.kela.population", "vero.app")
+    assert not may_read(bus, "kela", "pub.dvv.person_moved", "kela.app")
+    assert not may_read(bus, "kela", "ctl.agreements", "kela.app")
+
+
+def test_services_read_what_is_published_and_deliver_in_transactions(bus: Commands) -> None:
+    """The router's principal may transact onto channels and quarantine, and may not publish."""
+    producer = Producer(client(bus, "services", **{"transactional.id": "hutong.test"}))
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce("sub.kela.population", b"x", b"k")
+    producer.produce("quarantine.dvv.person_moved", b"x", b"k")
+    producer.commit_transaction(20)
+    other = Producer(client(bus, "services", **{"transactional.id": "other.test"}))
+    with pytest.raises(KafkaException) as refused:
+        other.init_transactions(20)
+    assert refused.value.args[0].code() in DENIED
+    assert may_read(bus, "services", "pub.dvv.person_moved", "hutong.router")
+    assert may_read(bus, "services", "ctl.agreements", "hutong.router")
+    assert not may_write(bus, "services", "pub.dvv.person_moved")
+
+
+def test_an_edited_agreement_is_planned_and_applied_alone(bus: Commands, fi: Declarations) -> None:
+    """The plan names recipient and fields; the apply writes one record onto the control topic and no other."""
+    before = bus.grants()
+    with Consumer(client(bus, "operator", **{"group.id": "hutong.test"})) as consumer:
+        _, end_before = consumer.get_watermark_offsets(TopicPartition("ctl.agreements", 0), 10)
+        fi.edit(MOVES, "  - {field: notice_number}\n", "")
+        document = bus.plan()
+        assert [(entry["step"], entry["name"]) for entry in document["changes"]] == [
+            ("schema", "sub.kela.population-kela.deliveries.MovesToBenefits"),
+            ("agreement", "moves-to-benefits"),
+        ]
+        (effect,) = document["changes"][1]["effects"]
+        assert effect["recipient"] == "kela"
+        assert [(field["sign"], field["path"]) for field in effect["fields"]] == [("-", "notice_number")]
+        assert bus.run("apply")[0] == 0
+        _, end_after = consumer.get_watermark_offsets(TopicPartition("ctl.agreements", 0), 10)
+    assert end_after == end_before + 1
+    after = bus.grants()
+    assert {id_ for id_ in after if after[id_] != before[id_]} == {"moves-to-benefits"}
+    assert bus.plan()["in_step"]
+
+
+def test_a_stricter_rule_is_registered_with_the_newest_version_last(bus: Commands, fi: Declarations) -> None:
+    """Both versions of a contract get the new facts although v1 cannot read v2; the level is in force afterwards."""
+    fi.edit("contracts/kela/benefit_decided/contract.yaml", "minimum: 0, maximum: 30", "minimum: 0, maximum: 20")
+    assert bus.run("apply")[0] == 0
+    registry = bus.registry()
+    subject = "pub.kela.benefit_decided-value"
+    versions = [registry.version(subject, number).schema["hutong"]["version"] for number in registry.versions(subject)]
+    assert versions == [1, 2, 1, 2]
+    assert registry.compatibility(subject) == "BACKWARD_TRANSITIVE"
+    assert bus.plan()["in_step"]
+
+
+def test_an_edited_published_version_is_refused_before_anything_is_done(bus: Commands, fi: Declarations) -> None:
+    """Exit code 1, the reason, and the rest of the edit is not applied either."""
+    edit = (
+        "contracts/thl/vaccination_recorded/v1.avsc",
+        '"name": "district", "type": "string"',
+        '"name": "district", "type": "bytes"',
+    )
+    fi.edit(*edit)
+    fi.edit("agreements/vero/companies-to-tax.yaml", "  - {field: name}\n", "")
+    code, out = bus.run("apply")
+    assert code == 1
+    assert "make it a new version" in out
+    assert "nothing was applied" in out
+    assert "name" in {field.out_name for field in bus.grants()["companies-to-tax"].agreement.fields}
+    fi.edit(edit[0], edit[2], edit[1])
+    assert bus.run("apply")[0] == 0
+    assert "name" not in {field.out_name for field in bus.grants()["companies-to-tax"].agreement.fields}
+
+
+def test_what_was_changed_by_hand_is_put_right(bus: Commands) -> None:
+    """A topic's retention, a missing rule, a rule too many: found and repaired, the last one on request."""
+    admin = bus.admin()
+    lost = Acl(principal="kela", resource="topic", name="pub.kela.benefit_decided", pattern="literal", operation="WRITE")
+    extra = Acl(principal="stat", resource="topic", name="pub.kela.benefit_decided", pattern="literal", operation="READ")
+    admin.configure_topics({"pub.kela.benefit_decided": {"retention.ms": "60000"}})
+    admin.delete_acls([lost])
+    admin.create_acls([extra])
+    code, out = bus.run("apply", "--prune")
+    assert code == 0, out
+    assert admin.topics(("pub.kela",))["pub.kela.benefit_decided"].config["retention.ms"] == str(730 * 86_400_000)
+    acls = admin.acls() or frozenset()
+    assert lost in acls
+    assert extra not in acls
+    assert bus.plan()["in_step"]
+
+
+def test_a_removed_agreement_stays_until_it_is_pruned(bus: Commands, fi: Declarations) -> None:
+    """Without ``--prune`` the plan only tells of it; with it, grant, channel and rule go, and a second run finds nothing."""
+    fi.remove("agreements/thl/companies-to-health.yaml")
+    document = bus.plan()
+    assert document["in_step"]
+    assert {entry["name"] for entry in document["stays_until_prune"]} == {
+        "companies-to-health",
+        "sub.thl.companies",
+        "thl: topic sub.thl.companies",
+    }
+    code, out = bus.run("apply")
+    assert (code, "will stay until --prune" in out) == (0, True)
+    assert "companies-to-health" in bus.grants()
+    assert bus.run("plan", "--prune")[0] == 1
+    assert bus.run("apply", "--prune")[0] == 0
+    assert "companies-to-health" not in bus.grants()
+    assert bus.admin().topics(("sub.thl.companies",)) == {}
+    assert bus.plan("--prune")["in_step"]
+    assert bus.home.read_key("companies-to-health"), "the key is kept: granted again, the pseudonyms are the same"
+
+
+def test_a_failed_step_can_be_run_again(bus: Commands, fi: Declarations, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry goes away in the middle: what came before stays, no grant is sent, and the next run does the rest."""
+    text = fi.text(MOVES)
+    for number in range(3):
+        fi.write(
+            f"agreements/kela/extra-{number}.yaml",
+            text.replace("id: moves-to-benefits", f"id: extra-{number}").replace(
+                "channel: population", f"channel: extra-{number}"
+            ),
+        )
+    comparison = compare(fi.catalogue(), 4)
+    register, calls = RegistryAdmin.register, []
+
+    def failing(self: RegistryAdmin, subject: str, schema: Any) -> int:
+        calls.append(subject)
+        if len(calls) > 1:
+            raise RegistryUnavailable("gone")
+        return register(self, subject, schema)
+
+    with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
+        patched.setattr(RegistryAdmin, "register", failing)
+        apply(
+            comparison.difference,
+            comparison.wanted,
+            comparison.found,
+            settings=comparison.settings,
+            admin=comparison.admin,
+            registry=comparison.registry,
+            home=comparison.home,
+        )
+    assert "sub.kela.extra-2" in bus.admin().topics(("sub.kela.extra",))
+    assert not any(id_.startswith("extra") for id_ in bus.grants())
+    assert bus.run("apply")[0] == 0
+    assert {"extra-0", "extra-1", "extra-2"} <= set(bus.grants())
+    assert bus.plan()["in_step"]
+
+
+def test_lost_passwords_are_not_replaced_behind_anybodys_back(bus: Commands) -> None:
+    """A user that is on the bus keeps its password, whether or not this home knows it."""
+    (bus.home.secrets / "stat").unlink()
+    assert bus.run("apply")[0] == 0
+    assert bus.home.read_secret("stat") is None
+
+
+def test_only_the_operator_may_apply(bus: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another principal gets one clear line and exit code 2, and so does a wrong password."""
+    monkeypatch.setenv("HUTONG_KAFKA_USERNAME", "kela")
+    code, out = bus.run("apply")
+    assert code == 2
+    assert "kela may not administer the cluster" in out
+    monkeypatch.setenv("HUTONG_KAFKA_PASSWORD", "wrong")
+    code, out = bus.run("plan")
+    assert code == 2
+    assert "do not accept the password of kela" in out
+    assert "wrong" not in out

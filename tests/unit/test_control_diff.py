@@ -1,0 +1,390 @@
+"""The difference between declarations and bus: what changes, in which order, and whom and which fields it touches. No broker."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from hutong.agreements.agreement import CelRow, FieldRow
+from hutong.agreements.rows import compile_row
+from hutong.catalogue.catalogue import Catalogue
+from hutong.contracts.avro import parse
+from hutong.control.changes import Change, Difference, FieldEffect
+from hutong.control.desired import Desired, Layout, desired
+from hutong.control.diff import difference
+from hutong.control.observed import Observed, SubjectState
+from hutong.control.render import show
+from hutong.control.rows import compare_rows
+from hutong.kafka.resources import Acl, TopicState
+from hutong.transport import Registered
+from tests.declaring import Declarations
+
+MOVES = "agreements/kela/moves-to-benefits.yaml"
+
+
+@pytest.fixture
+def fi(tmp_path: Path) -> Declarations:
+    return Declarations(tmp_path)
+
+
+def wants(catalogue: Catalogue, brokers: int = 1) -> Desired:
+    return desired(catalogue, Layout(brokers=brokers))
+
+
+def in_step(wanted: Desired) -> Observed:
+    """The bus as ``apply`` leaves it."""
+    ids = {id_: number for number, id_ in enumerate(wanted.grants, start=100)}
+    counter = itertools.count(1)
+
+    def state(schemas: tuple[dict[str, Any], ...], level: str) -> SubjectState:
+        versions = [Registered(id=next(counter), version=n, schema=schema) for n, schema in enumerate(schemas, start=1)]
+        return SubjectState(level=level, versions=tuple(versions))
+
+    return Observed(
+        topics={
+            name: TopicState(partitions=t.partitions, config={"retention.ms": "1", **t.config})
+            for name, t in wanted.topics.items()
+        },
+        subjects={name: state(s.schemas, s.level) for name, s in wanted.subjects.items() if s.contract},
+        delivery_ids=ids,
+        users=wanted.principals | {"operator", "services"},
+        acls=wanted.acls,
+        grants={id_: grant.grant(ids[id_]).to_json() for id_, grant in wanted.grants.items()},
+        keys=frozenset(wanted.grants),
+    )
+
+
+def against(old: Desired, new: Desired) -> Difference:
+    """The difference after an edit; delivery schemas that the edit changed are not registered yet."""
+    found = in_step(old)
+    same = {
+        id_: number
+        for id_, number in found.delivery_ids.items()
+        if id_ in new.grants and old.grants[id_].delivery_schema == new.grants[id_].delivery_schema
+    }
+    return difference(new, dataclasses.replace(found, delivery_ids=same))
+
+
+def signs(fields: tuple[FieldEffect, ...]) -> list[tuple[str, str]]:
+    return [(field.sign, field.path) for field in fields]
+
+
+def agreement_change(found: Difference, id_: str) -> Change:
+    return next(change for change in found.changes if change.step == "agreement" and change.name == id_)
+
+
+def test_an_empty_bus_gets_everything_in_order(fi: Declarations) -> None:
+    """Topics first and grants last, so that a router that sees a grant finds all it speaks of."""
+    found = difference(wants(fi.catalogue()), Observed())
+    steps = [step for step, _ in itertools.groupby(found.changes, key=lambda change: change.step)]
+    assert steps == ["topic", "schema", "principal", "acl", "key", "agreement"]
+    assert {change.action for change in found.changes} == {"create"}
+    assert not found.refusals
+    assert found.stays(prune=False) == ()
+
+
+def test_a_bus_in_step_needs_nothing(fi: Declarations) -> None:
+    """The second apply finds nothing, with one broker and with three."""
+    for brokers in (1, 3):
+        wanted = wants(fi.catalogue(), brokers)
+        found = difference(wanted, in_step(wanted))
+        assert found.changes == ()
+        assert found.to_document(prune=True)["in_step"] is True
+
+
+def test_topics_follow_contract_and_cluster(fi: Declarations) -> None:
+    """Retention from the contract, copies by the brokers, the broker's clock on what is published."""
+    topics = wants(fi.catalogue(), brokers=3).topics
+    published = topics["pub.kela.benefit_decided"]
+    assert published.replication == 3
+    assert published.config["min.insync.replicas"] == "2"
+    assert published.config["message.timestamp.type"] == "LogAppendTime"
+    assert published.config["retention.ms"] == str(730 * 86_400_000)
+    # A channel keeps what the longest-lived of its contracts keeps.
+    assert topics["sub.kela.population"].config["retention.ms"] == str(3650 * 86_400_000)
+    assert topics["quarantine.dvv.person_moved"].partitions == 1
+    assert topics["ctl.agreements"].config["cleanup.policy"] == "compact"
+    assert {name.split(".")[0] for name in topics} == {"pub", "sub", "quarantine", "ctl"}
+
+
+def test_access_rules_are_exactly_these(fi: Declarations) -> None:
+    """A department writes its own topics, reads its own channels, and nothing else."""
+    acls = wants(fi.catalogue()).acls
+    assert {str(acl) for acl in acls if acl.principal == "kela"} == {
+        "kela may write topic pub.kela.benefit_decided",
+        "kela may describe topic pub.kela.benefit_decided",
+        "kela may read topic sub.kela.population",
+        "kela may describe topic sub.kela.population",
+        "kela may read groups kela.*",
+    }
+    assert {str(acl) for acl in acls if acl.principal == "services"} == {
+        *(f"services may {what} topics pub.*" for what in ("read", "describe")),
+        *(f"services may {what} topics {prefix}.*" for what in ("write", "describe") for prefix in ("sub", "quarantine")),
+        *(f"services may {what} topic ctl.agreements" for what in ("read", "describe")),
+        *(f"services may {what} groups hutong.*" for what in ("read", "describe")),
+        *(f"services may {what} transactional ids hutong.*" for what in ("write", "describe")),
+    }
+    assert {acl.principal for acl in acls} == {"services", *fi.catalogue().departments}
+
+
+def test_subjects_and_validity_of_grants(fi: Declarations) -> None:
+    """A shared channel has a subject per record; a validity ends with the last day, in the declared zone."""
+    grants = wants(fi.catalogue()).grants
+    assert grants["families-to-benefits"].subject == "sub.kela.population-kela.deliveries.FamiliesToBenefits"
+    grant = grants["moves-for-statistics"]
+    assert grant.subject == "sub.stat.moves-for-statistics-value"
+    assert grant.valid_from_ms == 1_717_189_200_000  # 2024-06-01 in Helsinki is 21:00 UTC the day before
+    assert grant.valid_until_ms == 1_956_520_800_000  # the first moment of 2032-01-01
+    assert list(grants["inspections-to-tax"].code_lists) == ["iso-3166-nordic"]
+    assert grant.grant(7).delivery_schema_id == 7
+
+
+def test_an_edited_agreement_shows_its_fields(fi: Declarations) -> None:
+    """Added, removed, and transformed otherwise - and a sensitive field is marked."""
+    old = wants(fi.catalogue())
+    fi.edit(MOVES, "  - {field: notice_number}\n", "")
+    fi.edit(MOVES, "as: birth_year, transform: generalise, to: year", "as: birth_year, transform: generalise, to: month")
+    fi.edit(MOVES, "  - {field: to_address}", '  - {field: to_address}\n  - {field: members.languages, sensitive_basis: "Act"}')
+    found = against(old, wants(fi.catalogue()))
+    change = agreement_change(found, "moves-to-benefits")
+    (effect,) = change.effects
+    assert effect.recipient == "kela"
+    assert signs(effect.fields) == [("~", "members.birth_year"), ("+", "members.languages"), ("-", "notice_number")]
+    assert effect.fields[1].classification == "sensitive"
+    assert effect.rows is None
+    assert [change.step for change in found.changes] == ["schema", "agreement"]
+
+
+def test_rows_and_validity_without_fields_need_no_schema(fi: Declarations) -> None:
+    """Rows that become wider and a validity that ends are told; the delivery's schema stays."""
+    old = wants(fi.catalogue())
+    fi.edit(MOVES, '["049", "091", "092"]', '["049", "091", "092", "235"]')
+    fi.edit(MOVES, "valid: {from: 2025-01-01}", "valid: {from: 2025-01-01, until: 2027-12-31}")
+    found = against(old, wants(fi.catalogue()))
+    assert [change.step for change in found.changes] == ["agreement"]
+    (effect,) = found.changes[0].effects
+    assert effect.rows == "wider"
+    assert effect.fields == ()
+    assert "valid 2025-01-01 to further notice -> 2025-01-01 to 2027-12-31" in effect.details
+
+
+def test_a_new_contract_version_tells_who_gets_what_of_it(fi: Declarations) -> None:
+    """Recipients that name their version are left as they are; a recipient of the newest gets what it was granted whole."""
+    old = wants(fi.catalogue())
+    folder = "contracts/traficom.vehicles/vehicle_inspected"
+    schema = json.loads(fi.text(f"{folder}/v2.avsc"))
+    schema["fields"].append({"name": "retest", "type": ["null", "boolean"], "default": None, "doc": "Whether it comes again."})
+    fault = next(field for field in schema["fields"] if field["name"] == "faults")["type"]["values"]["items"]
+    fault["fields"].append({"name": "cost", "type": ["null", "int"], "default": None, "doc": "Euros."})
+    fi.write(f"{folder}/v3.avsc", json.dumps(schema))
+    text = fi.text(f"{folder}/contract.yaml").replace("version: 2.0.0", "version: 3.0.0")
+    told = "description: x\n{0}  logicalType: {1}\n{0}  physicalType: x\n{0}  required: false\n{0}  classification: {2}\n"
+    text += "      - name: retest\n        " + told.format("      ", "boolean", "internal")
+    code = text.index("          - name: code")
+    text = text[:code] + "          - name: cost\n            " + told.format("          ", "integer", "sensitive") + text[code:]
+    fi.write(f"{folder}/contract.yaml", text)
+    fi.edit("agreements/vero/inspections-to-tax.yaml", "{field: faults}", '{field: faults, sensitive_basis: "Act"}')
+    found = against(old, wants(fi.catalogue()))
+    contract = next(change for change in found.changes if change.step == "schema" and change.agreement is None)
+    assert contract.text == "v3"
+    assert signs(contract.fields) == [("+", "faults.cost"), ("+", "retest")]
+    touched = {effect.agreement: effect.touches_data for effect in contract.effects}
+    assert touched == {"inspections-for-statistics": False, "inspections-to-tax": True}
+    (effect,) = agreement_change(found, "inspections-to-tax").effects
+    assert [(f.sign, f.path, f.classification) for f in effect.fields] == [("+", "faults.cost", "sensitive")]
+
+
+def test_a_published_version_may_not_be_edited(fi: Declarations) -> None:
+    """Events written with it are on the topic: the plan refuses, and says what to do instead."""
+    old = wants(fi.catalogue())
+    fi.edit(
+        "contracts/thl/vaccination_recorded/v1.avsc",
+        '{"name": "district", "type": "string"',
+        '{"name": "district", "type": "bytes"',
+    )
+    found = against(old, wants(fi.catalogue()))
+    (refusal,) = found.refusals
+    assert refusal.contract == "thl.vaccination_recorded"
+    assert "make it a new version" in refusal.text
+    assert found.to_document(prune=False)["in_step"] is False
+
+
+def test_a_published_version_may_not_vanish(fi: Declarations) -> None:
+    """Taking the newest file away is refused as well."""
+    old = wants(fi.catalogue())
+    fi.remove("contracts/kela/benefit_decided/v2.avsc")
+    text = fi.text("contracts/kela/benefit_decided/contract.yaml").replace("version: 2.0.0", "version: 1.0.0")
+    fi.write("contracts/kela/benefit_decided/contract.yaml", text[: text.index("      - name: language")])
+    for file in ("stat/benefits-for-statistics", "vero/benefits-to-tax"):
+        fi.remove(f"agreements/{file}.yaml")
+    (refusal,) = against(old, wants(fi.catalogue())).refusals
+    assert "v2.avsc is gone" in refusal.text
+
+
+def test_other_words_about_a_contract_are_registered_anew(fi: Declarations) -> None:
+    """A stricter rule is no new version: the same shapes with new facts, the newest last."""
+    old = wants(fi.catalogue())
+    fi.edit("contracts/kela/benefit_decided/contract.yaml", "minimum: 0, maximum: 30", "minimum: 0, maximum: 20")
+    found = against(old, wants(fi.catalogue()))
+    assert not found.refusals
+    (contract,) = [change for change in found.changes if change.step == "schema" and change.agreement is None]
+    assert contract.text == "v1, v2"
+    assert [(f.sign, f.path, f.text) for f in contract.fields] == [("~", "dependants", "maximum 30.0 -> 20.0")]
+
+
+def test_what_has_gone_stays_until_it_is_pruned(fi: Declarations) -> None:
+    """A removed agreement, its channel and its rules stay on the bus, are shown, and go on request."""
+    old = wants(fi.catalogue())
+    fi.remove("agreements/thl/companies-to-health.yaml")
+    found = against(old, wants(fi.catalogue()))
+    assert found.due(prune=False) == ()
+    gone = {(change.step, change.name) for change in found.stays(prune=False)}
+    assert gone == {("agreement", "companies-to-health"), ("topic", "sub.thl.companies"), ("acl", "thl: topic sub.thl.companies")}
+    assert len(found.due(prune=True)) == 3
+    (effect,) = agreement_change(found, "companies-to-health").effects
+    assert {field.sign for field in effect.fields} == {"-"}
+
+
+def test_a_department_that_has_gone_cannot_log_in_after_pruning(fi: Declarations) -> None:
+    """Its user is known by its rule on groups; other users of the cluster are left alone."""
+    old = wants(fi.catalogue())
+    fi.remove("contracts/om.courts.district")
+    text = fi.text("departments.yaml")
+    start = text.index("  - code: om.courts")
+    fi.write("departments.yaml", text[:start] + text[text.index("  - code: stat") :])
+    new = wants(fi.catalogue())
+    found = in_step(old)
+    stranger = Acl(principal="backup", resource="topic", name="backups", pattern="literal", operation="WRITE")
+    found = dataclasses.replace(found, users=found.users | {"backup"}, acls=(found.acls or frozenset()) | {stranger})
+    changes = difference(new, found).due(prune=True)
+    assert [change.name for change in changes if change.step == "principal"] == ["om.courts.district"]
+    assert all("backup" not in change.name for change in changes)
+
+
+def test_foreign_rules_over_our_topics_are_told_of(fi: Declarations) -> None:
+    """A wildcard from elsewhere opens every topic; a rule on one of ours that nobody declared is pruned."""
+    wanted = wants(fi.catalogue())
+    wild = Acl(principal="tool", resource="topic", name="*", pattern="literal", operation="READ")
+    extra = Acl(principal="vero", resource="topic", name="pub.dvv.person_moved", pattern="literal", operation="READ")
+    found = difference(wanted, dataclasses.replace(in_step(wanted), acls=wanted.acls | {wild, extra}))
+    assert any("tool may read topic *" in note for note in found.notes)
+    assert [change.name for change in found.stays(prune=False)] == ["vero: topic pub.dvv.person_moved"]
+
+
+def test_a_cluster_without_authorizer_is_told_of(fi: Declarations) -> None:
+    """No rule can be set, and the operator must know what that means."""
+    wanted = wants(fi.catalogue())
+    found = difference(wanted, dataclasses.replace(in_step(wanted), acls=None))
+    assert found.changes == ()
+    assert "no authorizer" in found.notes[0]
+
+
+def test_changed_topic_settings_and_levels_are_put_right(fi: Declarations) -> None:
+    """What somebody changed by hand on the bus is changed back."""
+    wanted = wants(fi.catalogue())
+    found = in_step(wanted)
+    topics = dict(found.topics)
+    topics["pub.thl.vaccination_recorded"] = TopicState(
+        partitions=4, config={**topics["pub.thl.vaccination_recorded"].config, "retention.ms": "5"}
+    )
+    subjects = dict(found.subjects)
+    name = "pub.thl.vaccination_recorded-value"
+    subjects[name] = dataclasses.replace(subjects[name], level="NONE")
+    found = dataclasses.replace(found, topics=topics, subjects=subjects)
+    assert [(change.step, change.action, change.name) for change in difference(wanted, found).changes] == [
+        ("topic", "change", "pub.thl.vaccination_recorded"),
+        ("schema", "change", name),
+    ]
+
+
+def test_an_unreadable_grant_is_written_anew(fi: Declarations) -> None:
+    """What another version of the software left on the control topic does not stop an apply."""
+    wanted = wants(fi.catalogue())
+    found = in_step(wanted)
+    grants = {**found.grants, "moves-to-benefits": b"{}", "left-over": b"junk"}
+    result = difference(wanted, dataclasses.replace(found, grants=grants))
+    assert [(change.name, change.prune) for change in result.changes] == [("moves-to-benefits", False), ("left-over", True)]
+
+
+def test_the_tree_can_be_read_in_a_terminal(fi: Declarations) -> None:
+    """Contracts, agreements, fields and the summary stand in the text."""
+    old = wants(fi.catalogue())
+    fi.edit(MOVES, "  - {field: notice_number}\n", "")
+    fi.remove("agreements/thl/companies-to-health.yaml")
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    show(against(old, wants(fi.catalogue())), console, prune=False)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for words in (
+        "dvv.person_moved",
+        "~ agreement moves-to-benefits",
+        "- notice_number: as is, long",
+        "will stay until --prune",
+        "- topic sub.thl.companies",
+        "touches what goes to 1 recipient: kela",
+    ):
+        assert words in text, text
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    show(difference(old, in_step(old)), console, prune=False)
+    assert "nothing to do" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------------------
+
+EVENT = {"type": "record", "name": "E", "fields": [{"name": "n", "type": "int"}, {"name": "s", "type": "string"}]}
+EVENTS = [{"n": n, "s": s} for n in range(6) for s in ("", "a", "ab", "abc", "b")]
+
+
+def random_rows(rng: random.Random) -> Iterator[FieldRow]:
+    for _ in range(rng.randint(0, 3)):
+        yield rng.choice(
+            [
+                FieldRow(field="n", equals=rng.randint(0, 5)),
+                FieldRow(field="s", equals=rng.choice(["a", "ab", "b"])),
+                FieldRow(field="n", **{"in": tuple(rng.sample(range(6), rng.randint(1, 3)))}),
+                FieldRow(field="s", prefix=rng.choice(["a", "ab", "b"])),
+                FieldRow(field="n", at_least=rng.randint(0, 3), at_most=rng.randint(3, 5)),
+                FieldRow(field="n", at_least=rng.randint(0, 5)),
+            ]
+        )
+
+
+def passing(rows: tuple[FieldRow, ...]) -> set[int]:
+    parsed = parse(EVENT)
+    tests = [compile_row(row, parsed) for row in rows]
+
+    def passes(event: Mapping[str, Any]) -> bool:
+        return all(test(event) for test in tests)
+
+    return {i for i, event in enumerate(EVENTS) if passes(event)}
+
+
+def test_wider_and_narrower_are_never_wrong() -> None:
+    """Whatever the comparison claims holds for every event; where it cannot tell, it says "changed"."""
+    rng = random.Random(7)
+    claims: dict[str | None, int] = {}
+    for _ in range(3000):
+        old, new = tuple(random_rows(rng)), tuple(random_rows(rng))
+        claim = compare_rows(old, new)
+        claims[claim] = claims.get(claim, 0) + 1
+        before, after = passing(old), passing(new)
+        assert claim != "narrower" or after <= before, (old, new)
+        assert claim != "wider" or before <= after, (old, new)
+        assert claim is not None or before == after, (old, new)
+    assert min(claims[claim] for claim in ("wider", "narrower", "changed", None)) > 50
+
+
+def test_expressions_are_compared_as_text() -> None:
+    """The same expression is the same; another one is a change, since nobody can tell what it lets pass."""
+    a, b = CelRow(cel="n > 1"), CelRow(cel="n > 2")
+    assert compare_rows([a], [a]) is None
+    assert compare_rows([a], [b]) == "changed"
+    assert compare_rows([], [a]) == "narrower"
