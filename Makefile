@@ -10,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-CODE := hutong services connectors demo bench tests
+CODE := $(wildcard hutong services connectors demo bench tests)
 
 # uv sets up in 5 seconds what pip takes 30 for. It is installed from the lock like all the rest; where it gets through to no
 # package index (it does not read pip's configuration), pip does the same work.
@@ -68,4 +68,4 @@ clean:
 	@test ! -x $(BIN)/hutong || test ! -d .hutong || $(BIN)/hutong down
 	@echo "== removing .venv, .hutong and caches"
 	@rm -rf .venv .hutong .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist
-	@find $(wildcard $(CODE)) -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -267,9 +267,10 @@ class _Reader:
                     return found
                 self._log.changed.wait(left)
 
-    def commit(self, positions: Positions, *, wait: bool) -> None:  # noqa: ARG002 - nothing takes time here
+    def commit(self, positions: Positions, *, wait: bool) -> bool:  # noqa: ARG002 - nothing takes time here
         with self._log.lock:
             self._group.positions.update(positions)
+            return True
 
     def close(self) -> None:
         with self._log.lock:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVa
 
 from hutong.agreements.agreement import sub_topic
 from hutong.decoding import Decoder, models_of
-from hutong.errors import ConfigurationError, MalformedEvent
+from hutong.errors import BusError, ConfigurationError, MalformedEvent
 from hutong.event import Attributes
 from hutong.metrics import DUPLICATES, RECEIVED, UNDECODABLE
 from hutong.model import RootRecord
@@ -217,6 +217,8 @@ class Subscription(Generic[Data]):
         self._in_hand = None
         try:
             self._commit(wait=True)
+        except BusError as problem:  # the block is over, and what it did stands: the events come again, that is all
+            _LOG.warning("%s; some events may come again", problem)
         finally:
             self._reader.close()
 
@@ -245,8 +247,7 @@ class Subscription(Generic[Data]):
             self._store(wait=wait)
 
     def _store(self, *, wait: bool) -> None:
-        if self._positions:
-            self._reader.commit(self._positions, wait=wait)
+        if self._positions and self._reader.commit(self._positions, wait=wait):
             self._positions = {}
 
     def _give_up(self, partitions: Sequence[tuple[str, int]]) -> None:

@@ -89,8 +89,8 @@ class Reader(Protocol):
     def read(self, limit: int, seconds: float) -> Sequence[Record]:
         """The next records: waits at most ``seconds`` for the first, and for no further one."""
 
-    def commit(self, positions: Positions, *, wait: bool) -> None:
-        """Store how far the group has processed."""
+    def commit(self, positions: Positions, *, wait: bool) -> bool:
+        """Store how far the group has processed; returns whether it was taken on (without ``wait`` it may come again later)."""
 
     def close(self) -> None:
         """Leave the group."""

@@ -45,10 +45,6 @@ class Grant(BaseModel):
     valid_from_ms: int
     valid_until_ms: int | None = None
 
-    def in_force(self, at_ms: int) -> bool:
-        """Whether an event of this instant is granted."""
-        return self.valid_from_ms <= at_ms and (self.valid_until_ms is None or at_ms < self.valid_until_ms)
-
     def to_json(self) -> bytes:
         """Canonical JSON, so that an unchanged grant has unchanged bytes."""
         document = self.model_dump(mode="json", by_alias=True, exclude_none=True)

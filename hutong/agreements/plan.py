@@ -17,9 +17,11 @@ from hutong.agreements.transforms import pseudonym
 from hutong.contracts.avro import Parsed, parse
 from hutong.contracts.framing import frame
 from hutong.contracts.schema import KEY_SEPARATOR, EventSchema
-from hutong.errors import DeclarationError, TransformFailed
+from hutong.errors import DeclarationError
 
 __all__ = ["Plan"]
+
+_FOR_EVER = 2**63
 
 
 class Plan:
@@ -29,6 +31,8 @@ class Plan:
         agreement: the agreement's id.
         topic: where deliveries go.
         grant: the declaration it was compiled from.
+        valid_from_ms: first instant in force.
+        valid_until_ms: first instant no more in force.
         frame: the five bytes before each delivery's Avro value.
         delivery: the parsed delivery schema.
         tests: the row conditions, in the declared order.
@@ -52,6 +56,8 @@ class Plan:
         self.grant = grant
         self.agreement = agreement.id
         self.topic = agreement.topic
+        self.valid_from_ms = grant.valid_from_ms
+        self.valid_until_ms = _FOR_EVER if grant.valid_until_ms is None else grant.valid_until_ms
         self.frame = frame(grant.delivery_schema_id)
         self.delivery: Parsed = parse(grant.delivery_schema)
         self.tests: list[Test] = [compile_row(row, reader.parsed) for row in agreement.rows]
@@ -62,20 +68,9 @@ class Plan:
         self.signature = _signature(grant)
         self.key = _key(grant, reader, secret)
 
-    def passes(self, data: Mapping[str, Any], *, except_test: int | None = None) -> bool:
-        """Whether the rows are granted.
-
-        Args:
-            data: the event's data.
-            except_test: position of a condition that an index has answered for already.
-
-        Raises:
-            TransformFailed: a CEL condition cannot be evaluated on this event.
-        """
-        try:
-            return all(test(data) for position, test in enumerate(self.tests) if position != except_test)
-        except ValueError as error:
-            raise TransformFailed(self.agreement, "rows", str(error)) from None
+    def residual(self, answered: int | None) -> tuple[Test, ...]:
+        """The tests that are left when an index has answered for one of the conditions."""
+        return tuple(test for position, test in enumerate(self.tests) if position != answered)
 
 
 def _signature(grant: Grant) -> str | None:

@@ -22,7 +22,8 @@ from hutong.cli.check import expired, schemas_option
 from hutong.control.changes import Difference
 from hutong.control.desired import Desired, Layout, desired
 from hutong.control.diff import difference
-from hutong.control.observed import Observed, observe
+from hutong.control.observe import observe
+from hutong.control.observed import Observed
 from hutong.control.render import show
 from hutong.errors import ConfigurationError, DeclarationError
 from hutong.home import Home

@@ -1,8 +1,8 @@
 """Can a reader with one schema read what a writer with another wrote? Schema resolution as Avro 1.12 specifies it.
 
 The answer names every place where it fails, and why. Two things are stricter than the letter of the specification, so that "yes"
-holds for every Avro library and keeps its meaning (``docs/decisions/compatibility.md``): a logical type must not change, and an
-alias must not fit two fields. Neighbours: the catalogue asks this between the versions of a contract.
+holds for every Avro library and keeps its meaning: a logical type must not change, and an alias must not fit two fields
+(``docs/decisions/0006-stricter-than-avro.md``). Neighbours: the catalogue asks this between the versions of a contract.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hutong.contracts.avro import Parsed, Schema, branches, kind, logical
+from hutong.contracts.wellformed import LOGICAL_TYPES
 
 __all__ = ["Evolution", "Incompatibility", "Mode", "evolution_problems", "incompatibilities"]
 
@@ -26,21 +27,6 @@ _PROMOTIONS = {
 }
 _NAMED = frozenset({"record", "enum", "fixed"})
 _CONTAINERS = {"array": "items", "map": "values"}
-_LOGICAL_OF = {
-    "date": {"int"},
-    "time-millis": {"int"},
-    "time-micros": {"long"},
-    "timestamp-millis": {"long"},
-    "timestamp-micros": {"long"},
-    "timestamp-nanos": {"long"},
-    "local-timestamp-millis": {"long"},
-    "local-timestamp-micros": {"long"},
-    "local-timestamp-nanos": {"long"},
-    "uuid": {"string", "fixed"},
-    "duration": {"fixed"},
-    "decimal": {"bytes", "fixed"},
-    "big-decimal": {"bytes"},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +214,7 @@ def _same_name(reader: dict[str, Any], writer: dict[str, Any]) -> bool:
 def _meaning(schema: Schema) -> str | None:
     """The logical type where it is valid for its type; one that is not is ignored, as the specification wants."""
     name = logical(schema)
-    if name is None or kind(schema) not in _LOGICAL_OF.get(name, ()):
+    if name is None or kind(schema) not in LOGICAL_TYPES.get(name, ()):
         return None
     if name == "decimal":
         return f"decimal({schema.get('precision')}, {schema.get('scale', 0)})"

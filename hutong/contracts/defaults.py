@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from hutong.contracts.avro import PRIMITIVES, Schema
 
@@ -37,6 +38,25 @@ _FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+_DAY = 86_400
+_SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999, as far as calendars of programs go
+
+
+def _scaled(factor: int) -> tuple[int, int]:
+    return _SECONDS[0] * factor, _SECONDS[1] * factor + factor - 1
+
+
+_RANGES = {
+    "date": (_SECONDS[0] // _DAY, _SECONDS[1] // _DAY),
+    "time-millis": (0, _DAY * 1000 - 1),
+    "time-micros": (0, _DAY * 1_000_000 - 1),
+    "timestamp-millis": _scaled(1000),
+    "timestamp-micros": _scaled(1_000_000),
+    "local-timestamp-millis": _scaled(1000),
+    "local-timestamp-micros": _scaled(1_000_000),
+}
+
+
 def default_problem(value: Any, schema: Schema, named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:
     """What is wrong with a default, or None. ``schema`` must be well formed, ``named`` hold its named types by full name."""
     if isinstance(schema, list):
@@ -48,9 +68,24 @@ def default_problem(value: Any, schema: Schema, named: Mapping[str, dict[str, An
     name = schema if isinstance(schema, str) else schema["type"]
     if name in _FITS:
         fits, words = _FITS[name]
-        return None if fits(value) else f"expected {words}"
+        if not fits(value):
+            return f"expected {words}"
+        return _meaning_problem(value, schema.get("logicalType")) if isinstance(schema, dict) else None
     assert isinstance(schema, dict)  # noqa: S101 - strings were dealt with above
     return _complex_problem(value, schema, named, namespace)
+
+
+def _meaning_problem(value: Any, logical: str | None) -> str | None:
+    """Logical types leave out values that their base type has."""
+    if logical in _RANGES:
+        low, high = _RANGES[logical]
+        return None if low <= value <= high else f"the number is no {logical}"
+    if logical == "uuid":
+        try:
+            UUID(value)
+        except ValueError:
+            return "expected a UUID"
+    return None
 
 
 def _complex_problem(value: Any, schema: dict[str, Any], named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:

@@ -14,9 +14,10 @@ from hutong.contracts.codelists import CodeList
 from hutong.contracts.contract import ContractDocument, Described, described
 from hutong.contracts.definitions import Usage
 from hutong.contracts.finding import Finding
-from hutong.contracts.identifiers import is_known
+from hutong.contracts.identifiers import checker
 from hutong.contracts.matching import Version
 from hutong.contracts.rules import FieldRules
+from hutong.errors import ConfigurationError
 
 __all__ = ["key_findings", "key_of", "rule_findings", "rules_of"]
 
@@ -125,9 +126,10 @@ def _identifier_findings(one: Described, uses: list[tuple[Version, Usage]]) -> I
     identifier, sibling = one.description.fact("identifier"), one.description.fact("unverifiedBy")
     place = (*one.place, "customProperties")
     if identifier is not None:
-        if not isinstance(identifier, str) or not is_known(identifier):
-            problem = f"identifier {identifier!r} is neither a module of python-stdnum (such as cn.ric) nor gb2260"
-            yield Finding(problem=problem, place=place, field=one.path)
+        try:
+            checker(str(identifier))
+        except ConfigurationError as error:
+            yield Finding(problem=str(error), place=place, field=one.path)
         if {kind(branch) for branch in uses[-1][1].branches} != {"string"}:
             yield Finding(problem="an identifier goes with a string", place=place, field=one.path)
     if sibling is None:

@@ -14,14 +14,14 @@ from typing import Any
 from hutong.contracts.avro import PRIMITIVES, Schema
 from hutong.contracts.defaults import default_problem
 
-__all__ = ["Fault", "Place", "faults"]
+__all__ = ["LOGICAL_TYPES", "Fault", "Place", "faults", "full_name"]
 
 Place = tuple[str | int, ...]
 """Keys and positions from the top of a JSON document."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NAMED = frozenset({"record", "enum", "fixed"})
-_LOGICAL: dict[str, frozenset[str]] = {
+LOGICAL_TYPES: dict[str, frozenset[str]] = {
     "date": frozenset({"int"}),
     "time-millis": frozenset({"int"}),
     "time-micros": frozenset({"long"}),
@@ -36,6 +36,8 @@ _LOGICAL: dict[str, frozenset[str]] = {
     "decimal": frozenset({"bytes", "fixed"}),
     "big-decimal": frozenset({"bytes"}),
 }
+"""Logical type -> the types that it goes with."""
+
 _FIXED_SIZES = {"uuid": 16, "duration": 12}
 
 
@@ -203,11 +205,11 @@ def full_name(name: str, namespace: str) -> str:
 
 def _logical_problems(schema: dict[str, Any]) -> Iterator[str]:
     name, base = schema["logicalType"], schema["type"]
-    if name not in _LOGICAL:
-        yield f"{name!r} is no logical type of Avro; known are {', '.join(_LOGICAL)}"
+    if name not in LOGICAL_TYPES:
+        yield f"{name!r} is no logical type of Avro; known are {', '.join(LOGICAL_TYPES)}"
         return
-    if base not in _LOGICAL[name]:
-        yield f"the logical type {name} goes with {' or '.join(sorted(_LOGICAL[name]))}, not with {base}"
+    if base not in LOGICAL_TYPES[name]:
+        yield f"the logical type {name} goes with {' or '.join(sorted(LOGICAL_TYPES[name]))}, not with {base}"
         return
     if base == "fixed" and name in _FIXED_SIZES and schema.get("size") != _FIXED_SIZES[name]:
         yield f"a {name} in a fixed needs a size of {_FIXED_SIZES[name]} bytes"

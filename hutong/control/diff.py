@@ -6,10 +6,12 @@ cost anybody their events. Neighbours: ``desired``, ``observed``, ``effects``; `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 from hutong.agreements.grant import Grant
-from hutong.contracts.avro import parse
+from hutong.contracts.avro import Schema, parse
 from hutong.contracts.contract import Contract
 from hutong.contracts.rules import ATTRIBUTE
 from hutong.contracts.shape import fingerprint
@@ -85,15 +87,16 @@ def _owners(wanted: Desired) -> dict[str, tuple[str | None, str | None]]:
     return owners
 
 
-def missing_schemas(subject: Subject, state: SubjectState | None) -> list[dict[str, object]]:
+def missing_schemas(subject: Subject, state: SubjectState | None) -> list[dict[str, Any]]:
     """The schemas to register, oldest first.
 
     A contract's older version whose description alone has changed is registered again only before a newer one: the newest
     version must stay the subject's latest.
     """
-    there = [version.schema for version in state.versions] if state else []
-    missing = [schema for schema in subject.schemas if schema not in there]
-    return list(missing) if subject.schemas[-1] in missing or not there else []
+    if state is None:
+        return list(subject.schemas)
+    missing = [schema for schema, id_ in zip(subject.schemas, state.ids, strict=True) if id_ is None]
+    return missing if state.ids[-1] is None else []
 
 
 def _schema_changes(wanted: Desired, found: Observed, effects: dict[str, Effect]) -> Iterator[Change]:
@@ -114,13 +117,13 @@ def _contract_schema_changes(
     missing = missing_schemas(subject, state)
     if missing:
         newest = state.versions[-1].schema if state else None
-        numbers = ", ".join(f"v{schema[ATTRIBUTE]['version']}" for schema in missing)  # type: ignore[index]
+        numbers = ", ".join(f"v{schema[ATTRIBUTE]['version']}" for schema in missing)
         reached = (grant for grant in wanted.grants.values() if grant.agreement.contract == contract.name)
         yield Change(
             step="schema",
             action="change" if state else "create",
             name=subject.name,
-            text=numbers,
+            text=numbers + "".join(_head_differences(newest, contract.newest.schema)),
             contract=contract.name,
             fields=contract_fields(newest, contract.newest.schema) if state else (),
             effects=tuple(_touched(grant, effects) for grant in reached) if state else (),
@@ -129,6 +132,17 @@ def _contract_schema_changes(
         text = f"compatibility {state.level if state and state.level else 'unset'} -> {subject.level}"
         if state is not None:
             yield Change(step="schema", action="change", name=subject.name, text=text, contract=contract.name)
+
+
+def _head_differences(old: Schema | None, new: Schema) -> Iterator[str]:
+    for name in ("sharing", "key"):
+        was, now = (old or new).get(ATTRIBUTE, {}).get(name), new[ATTRIBUTE][name]
+        if was != now:
+            yield f"; {name} {_plain(was)} -> {_plain(now)}"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _touched(grant: WantedGrant, effects: dict[str, Effect]) -> Effect:
@@ -161,10 +175,20 @@ def _key_changes(wanted: Desired, found: Observed) -> Iterator[Change]:
             yield Change(step="key", action="create", name=id_, text="32 random bytes", contract=contract, agreement=id_)
 
 
+def _same(there: bytes | None, wanted: bytes) -> bool:
+    """Whether two grants say the same. The order of keys says nothing, and fastavro's differs from process to process."""
+    if there is None or there == wanted:
+        return there is not None
+    try:
+        return bool(json.loads(there) == json.loads(wanted))
+    except ValueError:
+        return False
+
+
 def _agreement_changes(wanted: Desired, found: Observed, old: dict[str, Grant]) -> Iterator[Change]:
     for id_, grant in wanted.grants.items():
         schema_id = found.delivery_ids.get(id_)
-        if schema_id is not None and found.grants.get(id_) == grant.grant(schema_id).to_json():
+        if schema_id is not None and _same(found.grants.get(id_), grant.grant(schema_id).to_json()):
             continue
         known = id_ in found.grants
         text = f"{grant.agreement.contract} v{grant.reader_schema[ATTRIBUTE]['version']} to {grant.agreement.recipient}"

@@ -1,29 +1,20 @@
-"""What stands on a running bus, read in parallel and in batches; nothing is changed here.
+"""What stands on a running bus, as plain data. Pure.
 
-Neighbours: ``desired`` is the other side, ``diff`` compares the two.
+Neighbours: ``observe`` reads it off the bus, ``desired`` is the other side, ``diff`` compares the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from hutong.control.desired import CONTROL_TOPIC, Desired
-from hutong.home import Home
-from hutong.kafka.admin import Admin
-from hutong.kafka.compacted import read_all
-from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.resources import Acl, TopicState
-from hutong.kafka.settings import Settings
 from hutong.transport import Registered
 
-__all__ = ["PREFIXES", "Observed", "SubjectState", "observe"]
+__all__ = ["PREFIXES", "Observed", "SubjectState"]
 
 PREFIXES = ("pub.", "sub.", "quarantine.", "ctl.")
 """What the names of the bus's own topics begin with; other topics of a shared cluster are nobody's business here."""
-
-_THREADS = 8  # requests to the registry at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +23,14 @@ class SubjectState:
 
     Attributes:
         level: its own compatibility, or None where it has none.
-        versions: all schemas, oldest first.
+        versions: all schemas, oldest first, in the registry's own spelling.
+        ids: for each wanted schema its id, or None where it is not registered. The registry is asked for it, because it may
+            spell a schema otherwise than it was given (names, namespaces, order of keys).
     """
 
     level: str | None
     versions: tuple[Registered, ...]
+    ids: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,41 +54,3 @@ class Observed:
     acls: frozenset[Acl] | None = frozenset()
     grants: Mapping[str, bytes] = field(default_factory=dict)
     keys: frozenset[str] = frozenset()
-
-
-def observe(settings: Settings, admin: Admin, registry: RegistryAdmin, home: Home, wanted: Desired) -> Observed:
-    """Look at the bus.
-
-    Args:
-        settings: of the operator.
-        admin: the cluster's administrator.
-        registry: the schema registry.
-        home: where the pseudonym keys are.
-        wanted: what the declarations want; only its subjects are looked up.
-
-    Raises:
-        BusError: the cluster or the registry cannot be reached, or refuses.
-    """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        topics, users, acls = pool.submit(admin.topics, PREFIXES), pool.submit(admin.users), pool.submit(admin.acls)
-        known = frozenset(registry.subjects())
-        names = [name for name in wanted.subjects if name in known and wanted.subjects[name].contract]
-        asked = [grant for grant in wanted.grants.values() if grant.subject in known]
-        states = pool.map(lambda name: _subject(registry, name), names)
-        ids = pool.map(lambda grant: registry.lookup(grant.subject, grant.delivery_schema), asked)
-        found = topics.result()
-        grants = read_all(settings, CONTROL_TOPIC) if CONTROL_TOPIC in found else {}
-        return Observed(
-            topics=found,
-            subjects=dict(zip(names, states, strict=True)),
-            delivery_ids={grant.agreement.id: id_ for grant, id_ in zip(asked, ids, strict=True) if id_ is not None},
-            users=users.result(),
-            acls=acls.result(),
-            grants=grants,
-            keys=frozenset(path.name for path in home.keys.iterdir()) if home.keys.is_dir() else frozenset(),
-        )
-
-
-def _subject(registry: RegistryAdmin, name: str) -> SubjectState:
-    versions = tuple(registry.version(name, number) for number in registry.versions(name))
-    return SubjectState(level=registry.compatibility(name), versions=versions)

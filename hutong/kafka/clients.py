@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +25,7 @@ __all__ = ["KafkaReader", "KafkaSender", "KafkaTransport"]
 _LOG = logging.getLogger("hutong")
 
 _METADATA_SECONDS = 10.0
+_COMMIT_SECONDS = 5.0
 
 
 class KafkaTransport:
@@ -138,7 +138,8 @@ class KafkaReader:
         on_revoked: Callable[[Sequence[tuple[str, int]]], None],
     ) -> None:
         self._settings, self._topic, self._start, self._on_revoked = settings, topic, start, on_revoked
-        self._assigned = False
+        self._assigned = self._lost = self._in_callback = False
+        self._committing = 0
         self._failed_in_callback: HutongError | None = None
         self._waiting: list[Message] = []
         self._consumer = Consumer(
@@ -151,6 +152,7 @@ class KafkaReader:
                 # Positions are set on assignment; this only matters when retention has passed one: read on then.
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 100,
+                "socket.timeout.ms": 10_000,  # close waits for requests that are under way
                 "queued.max.messages.kbytes": 32_768,
                 "error_cb": self._on_error,
                 "on_commit": self._on_commit,
@@ -182,16 +184,39 @@ class KafkaReader:
         more = self._consumer.consume(max(0, limit - len(first)), 0) if limit > len(first) else []
         return [*first, *(message for message in more if self._is_record(message))]
 
-    def commit(self, positions: Positions, *, wait: bool) -> None:
-        """Store the group's positions."""
+    def commit(self, positions: Positions, *, wait: bool) -> bool:
+        """Store the group's positions; without ``wait``, only when the commit before it has come through.
+
+        Raises:
+            BrokerUnavailable: with ``wait``, when the brokers do not confirm it in time.
+        """
+        if self._lost:  # somebody else reads these partitions by now, and begins where our last stored position is
+            _LOG.warning("positions on %s were not stored: the group has gone on without this member", self._topic)
+            return True
+        if self._committing and not wait:
+            return False
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in positions.items()]
         try:
-            if wait:
+            if wait and self._in_callback:  # no polling in there
                 self._consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
+                return True
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._committing += 1
         except KafkaException as error:
             self._commit_failed(error)
+        if wait:
+            self._await_commits()
+        return True
+
+    def _await_commits(self) -> None:
+        # librdkafka's own waiting commit has no time-out: it would hang for as long as the brokers do.
+        deadline = time.monotonic() + _COMMIT_SECONDS
+        while self._committing:
+            self._waiting.extend(self._poll(0.02))
+            if time.monotonic() > deadline:
+                raise self._trouble or BrokerUnavailable(
+                    f"positions on {self._topic} were not stored: no broker at {self._settings.bootstrap_servers} answers"
+                )
 
     def close(self) -> None:
         """Leave the group."""
@@ -209,6 +234,7 @@ class KafkaReader:
         raise self._explain(error) from error
 
     def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
+        self._committing = max(0, self._committing - 1)
         if error is not None:
             _LOG.warning("positions on %s were not stored (%s); some events may come again", self._topic, error.name())
 
@@ -242,7 +268,7 @@ class KafkaReader:
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
             consumer.assign(self._positions(consumer, partitions) if partitions else [])
-            self._assigned = True
+            self._assigned, self._lost = True, False
         except KafkaException as error:
             self._failed_in_callback = self._explain(error)
 
@@ -273,11 +299,17 @@ class KafkaReader:
         self._assigned = False
         gone = {(p.topic, p.partition) for p in partitions}
         self._waiting = [message for message in self._waiting if (message.topic(), message.partition()) not in gone]
-        self._on_revoked(list(gone))
+        self._in_callback = True
+        try:
+            self._on_revoked(list(gone))
+        except HutongError as error:
+            self._failed_in_callback = error
+        finally:
+            self._in_callback = False
 
-    def _lose(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        with suppress(HutongError):  # the commit inside must fail: the partitions are gone already
-            self._revoke(_consumer, partitions)
+    def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._lost = True
+        self._revoke(consumer, partitions)
 
     def _explain(self, error: KafkaError | KafkaException) -> HutongError:
         return translate(

@@ -17,7 +17,7 @@ import fastavro
 
 from hutong.agreements.agreement import FieldRow
 from hutong.agreements.plan import Plan
-from hutong.agreements.rows import RowIndex, indexed_position
+from hutong.agreements.rows import RowIndex, Test, indexed_position
 from hutong.contracts.framing import FRAME_BYTES
 from hutong.contracts.schema import EventSchema, key_text
 from hutong.contracts.shape import holds
@@ -42,24 +42,28 @@ class Transcoded(NamedTuple):
     failures: list[TransformFailed]
 
 
+Entry = tuple[Plan, tuple[Test, ...]]
+"""A plan, and the tests that the index leaves open."""
+
+
 @dataclass(slots=True, kw_only=True)
 class VersionPlans:
     """The plans that are granted one contract version, and their index.
 
     Attributes:
         reader: the granted version.
-        index: entries are the plan and the position of the test that the index has answered.
+        index: finds the entries that may match an event.
     """
 
     reader: EventSchema
-    index: RowIndex[tuple[Plan, int | None]] = field(default_factory=RowIndex)
+    index: RowIndex[Entry] = field(default_factory=RowIndex)
 
     def add(self, plan: Plan) -> None:
         """Put a plan under its most selective condition."""
         rows = plan.grant.agreement.rows
         position = indexed_position(rows)
         row = rows[position] if position is not None else None
-        self.index.add((plan, position), row if isinstance(row, FieldRow) else None, self.reader.parsed)
+        self.index.add((plan, plan.residual(position)), row if isinstance(row, FieldRow) else None, self.reader.parsed)
 
 
 class ReferenceTranscoder:
@@ -74,12 +78,13 @@ class ReferenceTranscoder:
             (None if holds(writer.parsed, version.reader.parsed) else version.reader, version.index) for version in versions
         ]
 
-    def transcode(self, key: bytes, value: bytes) -> Transcoded:
+    def transcode(self, key: bytes, value: bytes, moments: tuple[int, int]) -> Transcoded:
         """All deliveries of one event.
 
         Args:
             key: the Kafka key.
             value: the framed Avro value.
+            moments: earliest and latest instant at which an agreement must be in force, ms since the epoch.
 
         Raises:
             MalformedEvent: the value is not exactly one value of the schema, or the key is not its key.
@@ -90,7 +95,7 @@ class ReferenceTranscoder:
         result = Transcoded([], [])
         for reader, index in self._versions:
             shaped = data if reader is None else self._decode(value, reader)
-            _run(index.candidates(shaped), key, shaped, result)
+            _run(index.candidates(shaped), key, shaped, moments, result)
         return result
 
     def _decode(self, value: bytes, reader: EventSchema | None) -> dict[str, Any]:
@@ -122,11 +127,14 @@ class ReferenceTranscoder:
             raise MalformedEvent("wrong_key", f"the Kafka key is not the value of {', '.join(self._writer.key)}")
 
 
-def _run(candidates: list[tuple[Plan, int | None]], key: bytes, data: dict[str, Any], result: Transcoded) -> None:
+def _run(candidates: list[Entry], key: bytes, data: dict[str, Any], moments: tuple[int, int], result: Transcoded) -> None:
+    earliest, latest = moments
     bodies: dict[str, bytes] = {}
-    for plan, answered in candidates:
+    for plan, tests in candidates:
+        if earliest < plan.valid_from_ms or latest >= plan.valid_until_ms:
+            continue
         try:
-            if not plan.passes(data, except_test=answered):
+            if tests and not _all_hold(plan, tests, data):
                 continue
             body = bodies.get(plan.signature) if plan.signature else None
             if body is None:
@@ -136,6 +144,16 @@ def _run(candidates: list[tuple[Plan, int | None]], key: bytes, data: dict[str, 
             result.outputs.append(Output(plan, plan.key(key, data), plan.frame + body))
         except TransformFailed as failure:
             result.failures.append(failure)
+
+
+def _all_hold(plan: Plan, tests: tuple[Test, ...], data: dict[str, Any]) -> bool:
+    try:
+        for test in tests:
+            if not test(data):
+                return False
+    except ValueError as error:
+        raise TransformFailed(plan.agreement, "rows", str(error)) from None
+    return True
 
 
 def _encode(plan: Plan, data: dict[str, Any]) -> bytes:

@@ -157,18 +157,14 @@ class _ContractTable:
     def route(
         self, key: bytes, value: bytes, headers: list[tuple[str, bytes]], writer: EventSchema, appended_ms: int, now_ms: int
     ) -> Routed:
-        outputs, failures = self._transcoder(writer).transcode(key, value)
-        deliveries = []
-        for output in outputs:
-            grant = output.plan.grant
-            if grant.in_force(appended_ms) and grant.in_force(now_ms):
-                name = output.plan.agreement
-                deliveries.append(Delivery(output.plan.topic, output.key, output.value, [*headers, self._headers[name]], name))
-        quarantined = [
-            Quarantined("transform_failed", str(failure), failure.agreement)
-            for failure in failures
-            if self.grants[failure.agreement].in_force(appended_ms) and self.grants[failure.agreement].in_force(now_ms)
+        moments = (min(appended_ms, now_ms), max(appended_ms, now_ms))
+        outputs, failures = self._transcoder(writer).transcode(key, value, moments)
+        agreement_headers = self._headers
+        deliveries = [
+            Delivery(plan.topic, out_key, out_value, [*headers, agreement_headers[plan.agreement]], plan.agreement)
+            for plan, out_key, out_value in outputs
         ]
+        quarantined = [Quarantined("transform_failed", str(failure), failure.agreement) for failure in failures]
         quarantined += [Quarantined("unusable_agreement", str(error), name) for name, error in self.unusable.items()]
         return Routed(deliveries, quarantined, len(self.grants))
 

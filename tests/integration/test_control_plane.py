@@ -1,4 +1,4 @@
-"""``hutong plan`` and ``apply`` on a real bus of their own: what they make, what it lets whom do, and what a second run changes."""
+"""``hutong plan`` and ``apply`` on a real bus: what they make, whom it lets do what, and what a second run changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from hutong.agreements.grant import Grant
 from hutong.cli import main
 from hutong.cli.plan import compare
+from hutong.contracts.avro import parse
 from hutong.contracts.schema import EventSchema
+from hutong.contracts.shape import fingerprint
 from hutong.control.apply import apply
 from hutong.embedded import up
 from hutong.errors import RegistryUnavailable
@@ -28,6 +30,7 @@ from hutong.kafka.resources import Acl
 from hutong.kafka.settings import Settings
 from tests.conftest import temporary_home
 from tests.declaring import Declarations
+from tests.integration.routers import hutong
 
 MOVES = "agreements/kela/moves-to-benefits.yaml"
 DENIED = {
@@ -137,7 +140,14 @@ def test_apply_makes_the_bus_as_declared(bus: Commands) -> None:
     began = time.monotonic()
     code, out = bus.run("apply")
     assert (code, out.startswith("nothing to do")) == (0, True)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10  # one second on an idle machine; tests share theirs
+
+
+def test_any_process_finds_the_bus_in_step(bus: Commands, fi: Declarations, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compared does not depend on a process's hash seed (fastavro orders keys by it)."""
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        hutong(bus.home, "plan", "--schemas", str(fi.directory))  # exit code 0: nothing to do
 
 
 def test_topics_have_their_settings(bus: Commands) -> None:
@@ -149,7 +159,7 @@ def test_topics_have_their_settings(bus: Commands) -> None:
     assert published.config["retention.ms"] == str(730 * 86_400_000)
     assert topics["ctl.agreements"].partitions == 1
     assert topics["ctl.agreements"].config["cleanup.policy"] == "compact"
-    assert len(topics) == 7 + 7 + 9 + 1
+    assert len(topics) == 7 + 7 + 10 + 1
 
 
 def test_the_registry_alone_holds_every_rule(bus: Commands) -> None:
@@ -162,7 +172,8 @@ def test_the_registry_alone_holds_every_rule(bus: Commands) -> None:
     assert registry.compatibility("pub.dvv.person_moved-value") == "FULL_TRANSITIVE"
     grant = bus.grants()["moves-to-benefits"]
     delivery = registry.by_id(grant.delivery_schema_id)
-    assert delivery == grant.delivery_schema
+    assert delivery is not None
+    assert fingerprint(parse(delivery)) == fingerprint(parse(grant.delivery_schema))
     assert delivery["hutong"]["purpose"] == "Made up for tests"
 
 
@@ -306,13 +317,9 @@ def test_a_removed_agreement_stays_until_it_is_pruned(bus: Commands, fi: Declara
 def test_a_failed_step_can_be_run_again(bus: Commands, fi: Declarations, monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry goes away in the middle: what came before stays, no grant is sent, and the next run does the rest."""
     text = fi.text(MOVES)
-    for number in range(3):
-        fi.write(
-            f"agreements/kela/extra-{number}.yaml",
-            text.replace("id: moves-to-benefits", f"id: extra-{number}").replace(
-                "channel: population", f"channel: extra-{number}"
-            ),
-        )
+    for name in ("extra-0", "extra-1", "extra-2"):
+        extra = text.replace("id: moves-to-benefits", f"id: {name}").replace("channel: population", f"channel: {name}")
+        fi.write(f"agreements/kela/{name}.yaml", extra)
     comparison = compare(fi.catalogue(), 4)
     register, calls = RegistryAdmin.register, []
 
@@ -322,17 +329,11 @@ def test_a_failed_step_can_be_run_again(bus: Commands, fi: Declarations, monkeyp
             raise RegistryUnavailable("gone")
         return register(self, subject, schema)
 
-    with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
+    ways = {"settings": comparison.settings, "admin": comparison.admin, "registry": comparison.registry, "home": comparison.home}
+    with monkeypatch.context() as patched:
         patched.setattr(RegistryAdmin, "register", failing)
-        apply(
-            comparison.difference,
-            comparison.wanted,
-            comparison.found,
-            settings=comparison.settings,
-            admin=comparison.admin,
-            registry=comparison.registry,
-            home=comparison.home,
-        )
+        with pytest.raises(RegistryUnavailable):
+            apply(comparison.difference, comparison.wanted, comparison.found, **ways)  # type: ignore[arg-type]
     assert "sub.kela.extra-2" in bus.admin().topics(("sub.kela.extra",))
     assert not any(id_.startswith("extra") for id_ in bus.grants())
     assert bus.run("apply")[0] == 0

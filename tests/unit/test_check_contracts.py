@@ -56,7 +56,7 @@ ONE_EDIT = [
     ),
     (f"{BENEFIT}/contract.yaml", "value: benefit-kind", "value: benefit-sort", "kind", "no code list 'benefit-sort'"),
     (f"{BENEFIT}/contract.yaml", "value: hetu_unverified}", "value: dependants}", "hetu", "no boolean field beside it"),
-    (f"{BENEFIT}/contract.yaml", "value: iban", "value: fi.iban", "iban", "neither a module of python-stdnum"),
+    (f"{BENEFIT}/contract.yaml", "value: iban", "value: fi.iban", "iban", "python-stdnum has no such number"),
     (
         f"{BENEFIT}/contract.yaml",
         "minimum: 1, maximum: 120",
@@ -267,3 +267,39 @@ def test_a_contract_of_an_undeclared_department_is_an_error(fi: Declarations) ->
     """The folder's name must be a department's code."""
     fi.edit("departments.yaml", "code: om.courts.district", "code: om.courts")
     assert "no such department" in fi.only_error().problem
+
+
+def test_names_and_shapes_that_cannot_be_a_contract(fi: Declarations) -> None:
+    """An event's name that is none, a schema that is no record, a description that is no YAML."""
+    fi.write("contracts/thl/Bad-Name/contract.yaml", fi.text("contracts/thl/vaccination_recorded/contract.yaml"))
+    fi.write("contracts/thl/enumerated/contract.yaml", fi.text("contracts/thl/vaccination_recorded/contract.yaml"))
+    fi.write("contracts/thl/enumerated/v1.avsc", '{"type": "enum", "name": "Enumerated", "symbols": ["A"]}')
+    fi.write("contracts/thl/unreadable/contract.yaml", "id: [")
+    problems = {error.file: error.problem for error in fi.reading().errors}
+    assert "one word of lower-case" in problems["contracts/thl/Bad-Name"]
+    assert "must be a record" in problems["contracts/thl/enumerated/v1.avsc"]
+    assert "not valid YAML" in problems["contracts/thl/unreadable/contract.yaml"]
+
+
+def test_codes_are_lower_case_words(fi: Declarations) -> None:
+    """A code is a Kafka principal and the beginning of topic names."""
+    fi.edit("departments.yaml", "code: stat", "code: Stat")
+    assert "lower-case words" in next(e.problem for e in fi.reading().errors if e.file == "departments.yaml")
+    fi.edit("departments.yaml", "code: Stat", f"code: {'s' * 81}")
+    assert "at most 80" in next(e.problem for e in fi.reading().errors if e.file == "departments.yaml")
+
+
+def test_a_branch_of_a_union_is_as_sensitive_as_its_fields(fi: Declarations) -> None:
+    """A branch has no place for facts in Avro: what is said of it must hold for its fields, or it would be lost."""
+    branch = "physicalType: record LegalPerson\n              required: true\n              classification: "
+    fi.edit(f"{COMPANY}/contract.yaml", branch + "public", branch + "sensitive")
+    error = fi.only_error()
+    assert (error.field, "classify those" in error.problem) == ("officers.LegalPerson", True)
+
+
+def test_what_the_sdk_does_not_check_is_a_warning(fi: Declarations) -> None:
+    """An option that only documents must not be taken for a rule."""
+    fi.edit(f"{BENEFIT}/contract.yaml", "minimum: 1, maximum: 120", "minimum: 1, multipleOf: 2")
+    reading = fi.reading()
+    assert reading.errors == ()
+    assert ["multipleOf is documentation" in warning.problem for warning in reading.warnings] == [True]

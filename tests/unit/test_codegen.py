@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from pydantic import ValidationError
 
+from hutong.catalogue.load import load
+from hutong.cli.codegen import command, generate
 from hutong.codegen.module import Root, module_text
 from hutong.contracts.schema import EventSchema
+from hutong.contracts.shape import fingerprint
 from tests.avro_random import schemas_with_values
+from tests.declaring import FI
 from tests.samples import CONTRACT, PERSON_REGISTERED, contract_root, generated, person
 
 ROOT = contract_root(PERSON_REGISTERED)
@@ -145,21 +151,6 @@ def test_generated_code_is_clean_under_ruff(written: Path) -> None:
     assert laid_out.returncode == 0, laid_out.stdout
 
 
-def test_generated_code_is_clean_under_strict_mypy(written: Path) -> None:
-    """Types hold under the strictest checker settings, without plugins."""
-    pytest.importorskip("mypy")
-    use = written / "use.py"
-    use.write_text("from person import Sex\n\nsex: str = Sex.MALE\n", encoding="utf-8")
-    run = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(written / "cache"), str(written)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"MYPYPATH": str(Path.cwd()), "PATH": "/usr/bin:/bin"},
-    )
-    assert run.returncode == 0, run.stdout
-
-
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schemas_with_values())
 def test_random_data_is_equal_after_model_encode_decode(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -174,3 +165,61 @@ def test_random_data_is_equal_after_model_encode_decode(pair: tuple[dict[str, An
     compiled = model.event_schema()
     assert event.to_data() == value
     assert model.from_data(compiled.decode(compiled.encode(compiled.check(event.to_data())))) == event
+
+
+@pytest.fixture(scope="module", params=[Path("schemas"), FI], ids=["sample", "fi"])
+def declared(request: pytest.FixtureRequest) -> Path:
+    return Path(request.config.rootpath) / request.param
+
+
+def test_every_declared_contract_and_agreement_becomes_a_module(declared: Path, tmp_path: Path) -> None:
+    """All of a set can be imported, is clean under ruff, and carries the schema that is registered, less its prose."""
+    catalogue = load(declared)
+    files = generate(catalogue, tmp_path / "models", catalogue.contracts, catalogue.agreements)
+    (everything,) = generate(catalogue, tmp_path / "everything.py", catalogue.contracts, catalogue.agreements).items()
+    assert len(files) > len(catalogue.contracts) + len(catalogue.agreements)
+    for path, text in [*files.items(), everything]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    run = [sys.executable, "-m", "ruff", "check", "--no-cache", "--config", "pyproject.toml", tmp_path]
+    checked = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    sys.path.insert(0, str(tmp_path))
+    try:
+        module = importlib.import_module("everything")
+        models = {one.contract: one for one in vars(module).values() if "contract" in getattr(one, "__dict__", {})}
+    finally:
+        sys.path.remove(str(tmp_path))
+        del sys.modules["everything"]
+    assert set(models) == set(catalogue.contracts)
+    for name, model in models.items():
+        newest = catalogue.contracts[name].newest
+        assert fingerprint(model.event_schema().parsed) == fingerprint(newest.parsed)
+        assert model.event_schema().key == newest.key
+
+
+def run_command(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments)
+
+
+def test_the_command_writes_checks_and_names_what_is_wrong(tmp_path: Path) -> None:
+    """A second run writes nothing; --check fails on a stale file; unknown names get a suggestion."""
+    common = ("--schemas", str(FI), "--out", str(tmp_path / "models"))
+    assert run_command(*common, "dvv.person_moved").output == "3 files, 3 of them written\n"
+    assert run_command(*common, "dvv.person_moved").output == "3 files, 0 of them written\n"
+    assert run_command(*common, "--check", "dvv.person_moved").exit_code == 0
+    module = tmp_path / "models" / "dvv" / "person_moved.py"
+    module.write_text("", encoding="utf-8")
+    stale = run_command(*common, "--check", "dvv.person_moved")
+    assert (stale.exit_code, "person_moved.py is not as the declarations say" in stale.output) == (1, True)
+    assert run_command(*common, "--version", "1", "dvv.person_moved").exit_code == 0
+    assert "version = 1" in (tmp_path / "models" / "dvv" / "person_moved_v1.py").read_text(encoding="utf-8")
+    assert run_command("--schemas", str(FI), "--out", str(tmp_path / "one.py"), "--agreement", "moves-to-benefits").exit_code == 0
+    for arguments, words in (
+        (("dvv.person_movd",), "do you mean dvv.person_moved?"),
+        (("--version", "9", "dvv.person_moved"), "has the versions 1 to 2"),
+        (("--agreement", "nothing-like-it"), "there is no agreement nothing-like-it"),
+    ):
+        refused = run_command(*common, *arguments)
+        assert refused.exit_code != 0
+        assert words in refused.output

@@ -91,6 +91,12 @@ def test_each_fault_is_found_at_its_place(schema: Any, place: tuple[str | int, .
         (record({"name": "x", "type": "int"}, {"name": "y", "type": "int", "default": 1}, name="S"), {"x": 1}, True),
         (record({"name": "x", "type": "int"}, name="S"), {}, False),
         (record({"name": "x", "type": "int"}, name="S"), [], False),
+        ({"type": "int", "logicalType": "date"}, 20_000, True),
+        ({"type": "int", "logicalType": "date"}, 3_000_000, False),
+        ({"type": "int", "logicalType": "time-millis"}, 86_400_000, False),
+        ({"type": "long", "logicalType": "timestamp-micros"}, 253_402_300_800_000_000, False),
+        ({"type": "string", "logicalType": "uuid"}, "0190163d-8694-739b-aea5-966c26f8ad91", True),
+        ({"type": "string", "logicalType": "uuid"}, "none", False),
     ],
 )
 def test_defaults_must_fit_their_type(type_: Any, default: Any, good: bool) -> None:
