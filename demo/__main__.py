@@ -22,10 +22,10 @@ from demo.stage import Size, Stage
 from hutong.errors import HutongError
 from hutong.home import Home
 
-__all__ = ["main"]
+__all__ = ["PERSONS", "SEED", "main"]
 
-_PERSONS = 39_000  # some 50,500 events in five years
-_SEED = 20_260_101
+PERSONS = 39_000  # some 50,500 events in five years
+SEED = 20_260_101
 _WIDTH = 130  # of the report in a file or a pipe
 
 
@@ -38,14 +38,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="hutong demo", description="A small world lives on the bus, and every event is accounted for."
     )
-    parser.add_argument("--seed", type=int, default=_SEED, help="decides all that happens (default %(default)s)")
-    parser.add_argument("--persons", type=int, default=_PERSONS, help="size of the population (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="decides all that happens (default %(default)s)")
+    parser.add_argument("--persons", type=int, default=PERSONS, help="size of the population (default %(default)s)")
     parser.add_argument("--months", type=int, default=MONTHS, help="simulated months (default %(default)s)")
     parser.add_argument("--routers", type=int, default=1, help="routers that share the work (default %(default)s)")
     parser.add_argument("--schemas", type=Path, default=Path(os.environ.get("HUTONG_SCHEMAS") or "schemas"))
     parser.add_argument("--keep", action="store_true", help="leave the bus and the departments' databases running")
     asked = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     home, console = Home.find(), Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     size = Size(seed=asked.seed, persons=asked.persons, months=asked.months)
     stage = Stage(home=home, schemas=asked.schemas, size=size, routers=asked.routers, console=console)

@@ -16,6 +16,7 @@ import psycopg
 
 from demo.account import Committed
 from demo.broken import write_broken
+from demo.clock import Clock
 from demo.ministries import Ministries
 from demo.processes import Crew
 from demo.sources import committed_by, refused_by
@@ -56,13 +57,14 @@ def start_relays(crew: Crew, server: PostgresServer) -> None:
         )
 
 
-def live(crew: Crew, server: PostgresServer, cases: Path, tell: Callable[[int], None]) -> None:
+def live(crew: Crew, server: PostgresServer, cases: Path, clock: Clock, tell: Callable[[int], None]) -> None:
     """Run all four applications until they have recorded every case.
 
     Args:
         crew: keeps the processes.
         server: has the departments' databases.
         cases: directory with each department's cases.
+        clock: how fast simulated time passes.
         tell: called with the number of cases recorded so far.
     """
     names = {system.department: f"application-{system.department}" for system in systems()}
@@ -72,6 +74,7 @@ def live(crew: Crew, server: PostgresServer, cases: Path, tell: Callable[[int], 
             "demo.systems",
             system.department,
             str(cases),
+            *clock.arguments(),
             environment={"DEMO_DATABASE": server.dsn(system.database)},
         )
     working = set(names.values())

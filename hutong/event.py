@@ -18,7 +18,17 @@ from datetime import UTC, datetime
 
 from hutong.errors import MalformedEvent
 
-__all__ = ["CONTENT_TYPE", "Attributes", "Headers", "check_attributes", "header", "is_traceparent", "new_event_id", "rfc3339", "source_of"]
+__all__ = [
+    "CONTENT_TYPE",
+    "Attributes",
+    "Headers",
+    "check_attributes",
+    "header",
+    "is_traceparent",
+    "new_event_id",
+    "rfc3339",
+    "source_of",
+]
 
 Headers = Sequence[tuple[str, bytes]]
 """Kafka headers as this package passes them on."""

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 from hutong.agreements.agreement import sub_topic
 from hutong.decoding import Decoder, models_of
@@ -22,12 +22,10 @@ from hutong.errors import BusError, ConfigurationError, MalformedEvent
 from hutong.event import Attributes
 from hutong.metrics import DUPLICATES, RECEIVED, UNDECODABLE
 from hutong.model import RootRecord
-from hutong.transport import Positions, Record, Start, Transport, transport_for
+from hutong.options import Options, check_options, start_of
+from hutong.transport import Positions, Record, transport_for
 
-if TYPE_CHECKING:
-    from hutong.kafka.settings import Settings
-
-__all__ = ["Options", "ReceivedEvent", "Subscription"]
+__all__ = ["ReceivedEvent", "Subscription"]
 
 _LOG = logging.getLogger("hutong")
 
@@ -67,33 +65,6 @@ class ReceivedEvent(Generic[Data]):
         return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
 
 
-class Options(TypedDict, total=False):
-    """What a subscription may be told.
-
-    Attributes:
-        group: consumer group; by default ``<recipient>.<channel>``. It must begin with ``<recipient>.``.
-        from_beginning: a group without a position begins with the oldest event kept, not with the next one.
-        since: a group without a position begins with the first event delivered at or after this time.
-        on_undecodable: ``stop`` raises ``MalformedEvent`` and stays before the record; ``skip`` counts it, logs it and goes on.
-        commit: ``processed`` stores positions by itself as events are processed; ``manual`` only when ``commit()`` is called, for
-            a recipient that writes many events in one transaction of its own.
-        idle_timeout: end the iteration after so many seconds without an event; by default it never ends.
-        remembered_ids: how many event ids are kept to leave repetitions out; 0 hands everything out.
-        settings: where the bus is; by default from the environment or the embedded bus.
-        transport: another bus than Kafka, for tests.
-    """
-
-    group: str | None
-    from_beginning: bool
-    since: datetime | None
-    on_undecodable: Literal["stop", "skip"]
-    commit: Literal["processed", "manual"]
-    idle_timeout: float | None
-    remembered_ids: int
-    settings: Settings | None
-    transport: Transport | None
-
-
 class Subscription(Generic[Data]):
     """One recipient's reading of one channel. Used by one thread.
 
@@ -128,7 +99,7 @@ class Subscription(Generic[Data]):
     def __init__(self, recipient: str, channel: str, *, model: Any = None, **options: Unpack[Options]) -> None:
         self.topic = sub_topic(recipient, channel)
         self.group = options.get("group") or f"{recipient}.{channel}"
-        _check(recipient, self.group, options)
+        check_options(recipient, self.group, options)
         self._skip = options.get("on_undecodable", "stop") == "skip"
         self._by_itself = options.get("commit", "processed") == "processed"
         self._idle_timeout = options.get("idle_timeout")
@@ -136,7 +107,7 @@ class Subscription(Generic[Data]):
         transport = options.get("transport") or transport_for(recipient, options.get("settings"))
         self._transport = transport
         self._decoder = Decoder(transport.schemas(), models_of(model))
-        self._reader = transport.reader(self.topic, self.group, _start(options), self._give_up)
+        self._reader = transport.reader(self.topic, self.group, start_of(options), self._give_up)
         self._buffer: deque[Record] = deque()
         self._in_hand: Record | None = None
         self._positions: Positions = {}
@@ -310,21 +281,3 @@ class Subscription(Generic[Data]):
         if len(seen) > self._remembered:
             seen.popitem(last=False)
         return False
-
-
-def _start(options: Options) -> Start:
-    return options.get("since") or ("beginning" if options.get("from_beginning") else "end")
-
-
-def _check(recipient: str, group: str, options: Options) -> None:
-    since = options.get("since")
-    if since is not None and (options.get("from_beginning") or since.tzinfo is None):
-        raise ConfigurationError("since is a time with a time zone, and goes without from_beginning")
-    if options.get("on_undecodable", "stop") not in ("stop", "skip"):
-        raise ConfigurationError("on_undecodable is 'stop' or 'skip'")
-    if options.get("commit", "processed") not in ("processed", "manual"):
-        raise ConfigurationError("commit is 'processed' or 'manual'")
-    if not group.startswith(f"{recipient}."):
-        raise ConfigurationError(
-            f"group {group!r}: the groups of {recipient} begin with '{recipient}.'; others are not allowed to it"
-        )

@@ -29,8 +29,9 @@ from hutong.errors import UnknownContract
 from hutong.event import Attributes
 from hutong.memory import Log, MemoryRecord, MemoryRegistry, MemoryTransport
 from hutong.model import ChangeEvent
+from hutong.options import Options
 from hutong.publisher import Publisher
-from hutong.subscription import Options, Subscription
+from hutong.subscription import Subscription
 from hutong.transcode.routing import Inbound, RoutingTable
 from hutong.transport import Limits, instead_of_kafka, subject_of
 

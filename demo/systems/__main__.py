@@ -1,7 +1,7 @@
-"""A department's application as a process: ``python -m demo.systems DEPARTMENT CASES``.
+"""A department's application as a process: ``python -m demo.systems DEPARTMENT CASES CLOCK...``.
 
-It works through the cases that come to its department, from a file in the directory ``CASES``. Where its database is
-stands in ``DEMO_DATABASE``.
+It works through the cases that come to its department, from a file in the directory ``CASES``, when their simulated day has come
+(``demo.clock``). Where its database is stands in ``DEMO_DATABASE``.
 After each transaction it writes a line with what it has done so far.
 """
 
@@ -17,25 +17,27 @@ from pathlib import Path
 import psycopg
 
 from demo.cases import read_cases
+from demo.clock import Clock, batches
 from demo.systems import systems
-from demo.systems.application import Tally, serve
+from demo.systems.application import BATCH, Tally, serve
 from hutong.catalogue.load import load
 
 __all__ = ["main"]
 
-_NICE = 5  # it makes cases as fast as it can; the bus behind it goes first
+_NICE = 5  # they make cases as fast as they can; the bus behind them goes first
 
 
 def main(arguments: Sequence[str]) -> None:
     """Record all cases of one department."""
-    department, directory = arguments
+    department, directory, *clock = arguments
     os.nice(_NICE)
     system = next(system for system in systems() if system.department == department)
     declared = load(Path(os.environ["HUTONG_SCHEMAS"])).contracts
     contracts = {book.contract: declared[book.contract].newest for book in system.books}
     cases = read_cases(Path(directory), department)
     with psycopg.connect(os.environ["DEMO_DATABASE"]) as connection:
-        _report(serve(system, connection, contracts, cases, _report), done=True)
+        work = batches(cases, Clock.of(clock), BATCH)
+        _report(serve(system, connection, contracts, work, _report), done=True)
 
 
 def _report(tally: Tally, *, done: bool = False) -> None:

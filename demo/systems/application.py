@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import psycopg
@@ -23,7 +22,7 @@ Row = Mapping[str, Any]
 """Column -> value."""
 
 BATCH = 100
-"""Cases in one transaction. A real application commits each case; the demo has five years to go through in seconds."""
+"""Most cases in one transaction. A real application commits each case; the demo has five years to go through in seconds."""
 
 _REFUSED = """
 CREATE TABLE refused_entry (
@@ -122,21 +121,21 @@ def serve(
     system: System,
     connection: psycopg.Connection,
     contracts: Mapping[str, EventSchema],
-    changes: Iterable[Change],
+    work: Iterable[Sequence[Change]],
     report: Callable[[Tally], None],
 ) -> Tally:
-    """Record every case in order, ``BATCH`` in one transaction; ``report`` is called after each.
+    """Record every case in order; ``report`` is called after each transaction.
 
     Args:
         system: the department's system.
         connection: to the department's database.
         contracts: contract name -> the version that the department publishes.
-        changes: the cases.
+        work: the cases, those of one transaction together.
         report: is told how far the work is.
     """
     books = {book.change: book for book in system.books}
-    desk, tally, queue = Desk(connection), Tally(), iter(changes)
-    while batch := list(islice(queue, BATCH)):
+    desk, tally = Desk(connection), Tally()
+    for batch in work:
         with connection.transaction(), connection.pipeline():
             for change in batch:
                 book = books[type(change)]

@@ -46,11 +46,11 @@ CREATE TABLE decision (
 COMMENT ON COLUMN decision.dec_type IS 'G granted, A adjusted, S stopped';
 """
 
-_BENEFIT = """
-INSERT INTO benefit VALUES (%(ben_no)s, %(kind)s, %(class)s, coalesce(%(new_sum)s, %(old_sum)s), %(status)s)
-ON CONFLICT (ben_no) DO UPDATE SET amount = excluded.amount, status = excluded.status"""
-
 _DECISION = """
+WITH running AS (
+    INSERT INTO benefit VALUES (%(ben_no)s, %(kind)s, %(class)s, coalesce(%(new_sum)s, %(old_sum)s), %(status)s)
+    ON CONFLICT (ben_no) DO UPDATE SET amount = excluded.amount, status = excluded.status
+)
 INSERT INTO decision VALUES (%(dec_id)s, %(dec_type)s, %(ben_no)s, %(app_no)s, %(area)s, %(id_no)s, %(id_ok)s, %(name)s,
     %(sex)s, %(birth)s, %(kind)s, %(class)s, %(persons)s, %(old_sum)s, %(new_sum)s, %(account)s, %(pay_by)s, %(reason)s,
     %(from_day)s, %(review_on)s, %(decided)s, %(event_id)s)"""
@@ -185,7 +185,7 @@ SYSTEM = System(
             contract="mca.assistance.benefit_granted",
             change=BenefitGranted,
             entry=_granted_entry,
-            writes=(CLIENT, _BENEFIT, _DECISION),
+            writes=(CLIENT, _DECISION),
             event=_granted_event,
             key="benefit_number",
             journal=_decisions("G"),
@@ -194,7 +194,7 @@ SYSTEM = System(
             contract="mca.assistance.benefit_adjusted",
             change=BenefitAdjusted,
             entry=_adjusted_entry,
-            writes=(_BENEFIT, _DECISION),
+            writes=(_DECISION,),
             event=_adjusted_event,
             key="benefit_number",
             journal=_decisions("A"),
@@ -203,7 +203,7 @@ SYSTEM = System(
             contract="mca.assistance.benefit_stopped",
             change=BenefitStopped,
             entry=_stopped_entry,
-            writes=(_BENEFIT, _DECISION),
+            writes=(_DECISION,),
             event=_stopped_event,
             key="benefit_number",
             journal=_decisions("S"),

@@ -45,11 +45,11 @@ CREATE TABLE hh_dj (
 COMMENT ON TABLE hh_dj IS '火化登记';
 """
 
-_DECEASED = """
-INSERT INTO sz_dj (sz_id, zjhm, zj_whs, xm, xb, csrq)
-VALUES (%(sz_id)s, %(zjhm)s, %(zj_whs)s, %(xm)s, %(xb)s, %(csrq)s)"""
-
 _CREMATION = """
+WITH sz AS (
+    INSERT INTO sz_dj (sz_id, zjhm, zj_whs, xm, xb, csrq)
+    VALUES (%(sz_id)s, %(zjhm)s, %(zj_whs)s, %(xm)s, %(xb)s, %(csrq)s)
+)
 INSERT INTO hh_dj (hhz_bh, sz_id, dqdm, byg_mc, byg_dm, sw_rq, sw_yy, sw_zm, hh_sj, gh_qx, sq_xm, sq_zjhm, sq_whs, sq_gx,
                    sq_dh, sj_id)
 VALUES (%(hhz_bh)s, %(sz_id)s, %(dqdm)s, %(byg_mc)s, %(byg_dm)s, %(sw_rq)s, %(sw_yy)s, %(sw_zm)s, %(hh_sj)s, %(gh_qx)s,
@@ -129,7 +129,7 @@ SYSTEM = System(
             contract="mca.funeral.cremation_recorded",
             change=Cremation,
             entry=_entry,
-            writes=(_DECEASED, _CREMATION),
+            writes=(_CREMATION,),
             event=_event,
             key="certificate_number",
             journal=_JOURNAL,

@@ -31,6 +31,7 @@ class Plan:
         agreement: the agreement's id.
         topic: where deliveries go.
         grant: the declaration it was compiled from.
+        secret: the agreement's pseudonym key.
         valid_from_ms: first instant in force.
         valid_until_ms: first instant no more in force.
         frame: the five bytes before each delivery's Avro value.
@@ -54,6 +55,7 @@ class Plan:
         """
         agreement = grant.agreement
         self.grant = grant
+        self.secret = secret
         self.agreement = agreement.id
         self.topic = agreement.topic
         self.valid_from_ms = grant.valid_from_ms

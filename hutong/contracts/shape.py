@@ -12,7 +12,7 @@ from typing import Any
 
 from hutong.contracts.avro import Parsed, Schema, kind
 
-__all__ = ["fingerprint", "holds"]
+__all__ = ["fingerprint", "holds", "same_bytes"]
 
 _KEPT = ("type", "name", "logicalType", "precision", "scale", "symbols", "size", "items", "values")
 
@@ -71,3 +71,28 @@ def _holds(writer: Parsed, theirs: Schema, reader: Parsed, ours: Schema, seen: s
             )
         case _:
             return True
+
+
+def same_bytes(writer: Parsed, theirs: Schema, reader: Parsed, ours: Schema) -> bool:
+    """Whether each value's bytes under one type are that value's bytes under the other: same shape, fields in the same order."""
+    return bool(_spelled(writer, theirs, ()) == _spelled(reader, ours, ()))
+
+
+def _spelled(parsed: Parsed, schema: Schema, above: tuple[str, ...]) -> Any:
+    """The shape with every name replaced by what it stands for; a type inside itself stays a name."""
+    schema = parsed.resolve(schema)
+    if isinstance(schema, str):
+        return schema
+    if isinstance(schema, list):
+        return [_spelled(parsed, branch, above) for branch in schema]
+    name = schema.get("name")
+    if name in above:
+        return name
+    within = (*above, name) if name else above
+    kept: dict[str, Any] = {part: schema[part] for part in _SAME if part in schema} | {"type": kind(schema)}
+    for part in ("items", "values"):
+        if part in schema:
+            kept[part] = _spelled(parsed, schema[part], within)
+    if "fields" in schema:
+        kept["fields"] = [(field["name"], _spelled(parsed, field["type"], within)) for field in schema["fields"]]
+    return kept

@@ -81,9 +81,7 @@ class _Compiler:
         if name in self.records:  # recursive: look the function up when the value is there
             return lambda value: self.records[name](value)
         self.records[name] = lambda value: value  # replaced below; marks the name as being compiled
-        fields = [
-            (field["name"], self.field(field), self.default(field), f".{field['name']}") for field in schema["fields"]
-        ]
+        fields = [(field["name"], self.field(field), self.default(field), f".{field['name']}") for field in schema["fields"]]
         known = frozenset(field[0] for field in fields)
         exemptions = _exemptions(schema)
 

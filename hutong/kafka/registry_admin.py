@@ -1,4 +1,4 @@
-"""The registry as the control plane needs it: beside what every client asks, whether a schema is there and what a subject demands.
+"""The registry as the control plane needs it: also whether a schema is there, and what a subject demands.
 
 Neighbours: ``registry`` is the client that this adds to.
 """

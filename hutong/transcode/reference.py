@@ -24,7 +24,7 @@ from hutong.contracts.shape import holds
 from hutong.errors import HutongError, MalformedEvent, TransformFailed
 from hutong.transcode.guard import compile_guard
 
-__all__ = ["Output", "ReferenceTranscoder", "Transcoded", "VersionPlans"]
+__all__ = ["Entry", "Output", "ReferenceTranscoder", "Transcoded", "VersionPlans", "all_hold"]
 
 
 class Output(NamedTuple):
@@ -52,14 +52,17 @@ class VersionPlans:
 
     Attributes:
         reader: the granted version.
+        plans: in the order in which they were added.
         index: finds the entries that may match an event.
     """
 
     reader: EventSchema
+    plans: list[Plan] = field(default_factory=list)
     index: RowIndex[Entry] = field(default_factory=RowIndex)
 
     def add(self, plan: Plan) -> None:
         """Put a plan under its most selective condition."""
+        self.plans.append(plan)
         rows = plan.grant.agreement.rows
         position = indexed_position(rows)
         row = rows[position] if position is not None else None
@@ -90,8 +93,12 @@ class ReferenceTranscoder:
             MalformedEvent: the value is not exactly one value of the schema, or the key is not its key.
         """
         self._guard(value, FRAME_BYTES)
+        self._check_key(key, self._decode(value, None))
+        return self.transcode_guarded(key, value, moments)
+
+    def transcode_guarded(self, key: bytes, value: bytes, moments: tuple[int, int]) -> Transcoded:
+        """The same for a value that the guard has seen and whose key is right."""
         data = self._decode(value, None)
-        self._check_key(key, data)
         result = Transcoded([], [])
         for reader, index in self._versions:
             shaped = data if reader is None else self._decode(value, reader)
@@ -134,7 +141,7 @@ def _run(candidates: list[Entry], key: bytes, data: dict[str, Any], moments: tup
         if earliest < plan.valid_from_ms or latest >= plan.valid_until_ms:
             continue
         try:
-            if tests and not _all_hold(plan, tests, data):
+            if tests and not all_hold(plan, tests, data):
                 continue
             body = bodies.get(plan.signature) if plan.signature else None
             if body is None:
@@ -146,7 +153,8 @@ def _run(candidates: list[Entry], key: bytes, data: dict[str, Any], moments: tup
             result.failures.append(failure)
 
 
-def _all_hold(plan: Plan, tests: tuple[Test, ...], data: dict[str, Any]) -> bool:
+def all_hold(plan: Plan, tests: tuple[Test, ...], data: Mapping[str, Any]) -> bool:
+    """Whether all row conditions hold; one that cannot be evaluated fails the event for its agreement."""
     try:
         for test in tests:
             if not test(data):

@@ -15,7 +15,8 @@ from hutong.contracts.framing import unframe
 from hutong.contracts.schema import EventSchema
 from hutong.errors import DeclarationError, HutongError, MalformedEvent
 from hutong.event import Headers, check_attributes, source_of
-from hutong.transcode.reference import ReferenceTranscoder, VersionPlans
+from hutong.transcode.compiled import Transcoder, transcoder
+from hutong.transcode.reference import VersionPlans
 
 __all__ = ["Delivery", "Inbound", "Quarantined", "Routed", "RoutingTable", "SchemaOf"]
 
@@ -143,7 +144,7 @@ class _ContractTable:
             self.plans.append(plan)
             self._headers[name] = ("ce_agreement", name.encode())
         self._versions = list(versions.values())
-        self._transcoders: dict[int, tuple[EventSchema, ReferenceTranscoder]] = {}
+        self._transcoders: dict[int, tuple[EventSchema, Transcoder]] = {}
 
     def _version(self, versions: dict[int, VersionPlans], grant: Grant) -> VersionPlans:
         reader = EventSchema(grant.reader_schema)
@@ -168,10 +169,10 @@ class _ContractTable:
         quarantined += [Quarantined("unusable_agreement", str(error), name) for name, error in self.unusable.items()]
         return Routed(deliveries, quarantined, len(self.grants))
 
-    def _transcoder(self, writer: EventSchema) -> ReferenceTranscoder:
+    def _transcoder(self, writer: EventSchema) -> Transcoder:
         known = self._transcoders.get(id(writer))
         if known is None or known[0] is not writer:
-            known = self._transcoders[id(writer)] = (writer, ReferenceTranscoder(writer, self._versions))
+            known = self._transcoders[id(writer)] = (writer, transcoder(writer, self._versions))
         return known[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import time
@@ -23,6 +24,13 @@ from services.router.table import Agreements
 _LOG = logging.getLogger("hutong")
 
 PRINCIPAL = "services"
+
+
+def _leave_long_lived_objects_alone() -> None:
+    """Keep the garbage collector from the compiled agreements, which live as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def main(arguments: list[str]) -> None:
@@ -51,6 +59,7 @@ def main(arguments: list[str]) -> None:
         if not control.started:
             control.start()
             health.have("agreements")
+            _leave_long_lived_objects_alone()
         began = time.perf_counter()
         busy = transaction.step()
         if busy:

@@ -132,7 +132,7 @@ def test_no_broker_is_said_with_its_address(routed_bus: RunningBus) -> None:
     publisher = Publisher("dvv", settings=away)
     handle = publisher.publish(move(1), MOVED)
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
-        handle.result(5)
+        handle.result(2)
     with pytest.raises(Exception, match="not confirmed") as caught:
         publisher.close(0)
     assert caught.value.event_ids == (handle.event_id,)  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from demo.account import Held
 from demo.act_one import compare
 from demo.broken import broken_records
 from demo.cases import read_cases, write_cases
+from demo.clock import Clock, batches
 from demo.holdings import Holdings, count_held, read_held
 from demo.life import live
-from demo.population import populate
+from demo.population import FIRST_DAY, populate
 from demo.register import Revision, rebuild, rebuild_provinces
 from demo.rights import canonical
 from demo.sources import register_changes, register_events
@@ -109,3 +111,17 @@ def test_garbage_is_of_many_kinds() -> None:
     sources = Counter(dict(headers).get("ce_source") for _, _, headers in records)
     assert sources[b"urn:hutong:a.b"] == 7
     assert sources[b"urn:hutong:nobody.knows"] == 1
+
+
+def test_cases_wait_for_their_day() -> None:
+    """Those that have come are taken together, but not too many; the others when their day has come."""
+    history = list(live(populate(2, 300), 2, months=2))
+    begins = time.time() - 1
+    clock = Clock.of(Clock(begins=begins, seconds=1.0, days=62).arguments())
+    work = list(batches(history, clock, most=7))
+    assert [case for batch in work for case in batch] == history
+    assert max(map(len, work)) == 7
+    slow = Clock(begins=time.time(), seconds=0.6, days=62)
+    began = time.time()
+    assert sum(map(len, batches(history, slow, most=7))) == len(history)
+    assert time.time() - began >= 0.9 * 0.6 * ((history[-1].day - FIRST_DAY).days + 1) / 62

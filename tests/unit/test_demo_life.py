@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from demo.__main__ import PERSONS, SEED
 from demo.changes import BenefitStopped, Change, Cremation, Marriage, RegisterCancelled
 from demo.life import live
 from demo.population import populate
@@ -76,3 +77,9 @@ def test_some_sources_conflict(history: tuple[Change, ...]) -> None:
 def test_some_benefits_are_paid_after_death(history: tuple[Change, ...]) -> None:
     """A benefit of a household without living members is stopped late."""
     assert any(change.reason == "DEATH" for change in history if isinstance(change, BenefitStopped))
+
+
+def test_the_demos_own_world_is_large_enough() -> None:
+    """With its defaults the demo has at least 50,000 sound entries."""
+    history = live(populate(SEED, PERSONS), SEED)
+    assert sum(change.defect is None for change in history) >= 50_000

@@ -285,5 +285,6 @@ def test_asyncio_loses_no_event_when_a_poll_is_cancelled(bus: Bus) -> None:
             await asyncio.to_thread(publish, bus, 1, 2, 3)
             found = sorted([event.data["number"] async for event in subscription])
             assert found == ["A-1", "A-2", "A-3"]
+            await subscription.commit(with_last=True)
 
     asyncio.run(main())
