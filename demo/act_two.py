@@ -76,6 +76,7 @@ def live(crew: Crew, server: PostgresServer, cases: Path, clock: Clock, tell: Ca
             str(cases),
             *clock.arguments(),
             environment={"DEMO_DATABASE": server.dsn(system.database)},
+            ends=True,
         )
     working = set(names.values())
     while working:

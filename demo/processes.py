@@ -38,9 +38,12 @@ class Crew:
             "PYTHONPATH": str(_ROOT),
         }
         self._running: dict[str, Process] = {}
+        self._ending: set[str] = set()
         self._peak_bytes: dict[str, int] = {}
 
-    def start(self, name: str, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def start(
+        self, name: str, module: str, *arguments: str, environment: Mapping[str, str] | None = None, ends: bool = False
+    ) -> None:
         """Start a Python module as a process.
 
         Args:
@@ -48,7 +51,10 @@ class Crew:
             module: what ``python -m`` runs.
             arguments: its command line; visible to every user of the machine, so no secrets.
             environment: variables besides the demo's own.
+            ends: whether it does a piece of work and ends; all others must not end by themselves.
         """
+        if ends:
+            self._ending.add(name)
         self._running[name] = start(
             f"demo-{name}",
             [sys.executable, "-m", module, *arguments],
@@ -71,7 +77,7 @@ class Crew:
         for name, process in list(self._running.items()):
             used = process.rss_bytes
             self._peak_bytes[name] = max(used, self._peak_bytes.get(name, 0))
-            if not process.alive:
+            if not process.alive and name not in self._ending:
                 raise HutongError(f"{name} ended: {last_words(self.log_of(name))} (see {self.log_of(name)})")
 
     def memory(self) -> dict[str, int]:
@@ -79,7 +85,7 @@ class Crew:
         return dict(self._peak_bytes)
 
     def has_ended(self, name: str) -> bool:
-        """Whether a process that does a piece of work and ends is done; it is no longer looked at then."""
+        """Whether a process that ends by itself has done so."""
         process = self._running.get(name)
         if process is not None and process.alive:
             return False

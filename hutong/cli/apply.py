@@ -28,7 +28,7 @@ __all__ = ["command"]
 @prune_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def command(ctx: click.Context, schemas: Path, partitions: int, prune: bool, as_json: bool) -> None:
+def command(ctx: click.Context, schemas: Path, partitions: int | None, prune: bool, as_json: bool) -> None:
     """Make the running bus as declared: topics, schemas, principals, access rules, keys, agreements.
 
     Harmless when it is so already. A step that fails leaves what was done; run it again. Exit code 0: the bus is as declared;

@@ -38,11 +38,9 @@ OPERATOR = "operator"
 partitions_option = click.option(
     "--partitions",
     type=click.IntRange(1, 200),
-    default=4,
     envvar="HUTONG_PARTITIONS",
     show_envvar=True,
-    show_default=True,
-    help="Partitions of topics that are made new: how many readers can share one.",
+    help="Partitions of topics that are made new: how many readers can share one. By default two per broker.",
 )
 prune_option = click.option("--prune", is_flag=True, help="Also remove what has gone from the declarations.")
 
@@ -53,7 +51,7 @@ prune_option = click.option("--prune", is_flag=True, help="Also remove what has 
 @prune_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def command(ctx: click.Context, schemas: Path, partitions: int, prune: bool, as_json: bool) -> None:
+def command(ctx: click.Context, schemas: Path, partitions: int | None, prune: bool, as_json: bool) -> None:
     """Show the difference between the declarations and the running bus, and which recipients and fields it touches.
 
     Exit code 0: nothing to do; 1: there are differences; 2: wrong use, wrong declarations, or no bus.
@@ -84,7 +82,7 @@ class Comparison:
     home: Home
 
 
-def compare(catalogue: Catalogue, partitions: int) -> Comparison:
+def compare(catalogue: Catalogue, partitions: int | None) -> Comparison:
     """Look at the bus and compare.
 
     Raises:
@@ -94,7 +92,7 @@ def compare(catalogue: Catalogue, partitions: int) -> Comparison:
     admin, registry = Admin(settings), RegistryAdmin.of(settings)
     if not isinstance(registry, RegistryAdmin):
         raise ConfigurationError("this registry client cannot administer")
-    wanted = desired(catalogue, Layout(brokers=admin.brokers(), partitions=partitions))
+    wanted = desired(catalogue, Layout(brokers=admin.brokers(), asked_partitions=partitions))
     found = observe(settings, admin, registry, home, wanted)
     return Comparison(
         wanted=wanted,

@@ -29,17 +29,26 @@ _QUARANTINE_MS = 90 * _DAY_MS
 """How long the operator has to look at a quarantined event; it is replayed or given up by then."""
 
 
+_ROOMY = {"cleanup.policy": "delete", "max.message.bytes": str(2 * 1024 * 1024)}
+"""A delivery may be larger than its event (pseudonyms are longer than numbers), and quarantine adds headers to the largest one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """How topics are laid out on a cluster.
 
     Attributes:
         brokers: how many the cluster has.
-        partitions: of new ``pub`` and ``sub`` topics: how many readers of one group can share a topic.
+        asked_partitions: of new ``pub`` and ``sub`` topics; None for two per broker.
     """
 
     brokers: int
-    partitions: int = 4
+    asked_partitions: int | None = None
+
+    @property
+    def partitions(self) -> int:
+        """How many readers of one group can share a topic. Every one that a transaction touches costs it time."""
+        return self.asked_partitions or 2 * self.brokers
 
     @property
     def replication(self) -> int:
@@ -151,13 +160,13 @@ def _topics(catalogue: Catalogue, layout: Layout) -> Iterator[NewTopic]:
         # The broker's clock stamps what is published: a department's clock cannot move its events in time.
         config = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", **_retention(contract.retention_ms)}
         yield topic(contract.topic, layout.partitions, config)
-        yield topic(quarantine_topic(contract.name), 1, {"cleanup.policy": "delete", **_retention(_QUARANTINE_MS)})
+        yield topic(quarantine_topic(contract.name), 1, {**_ROOMY, **_retention(_QUARANTINE_MS)})
     kept: dict[str, list[int | None]] = {}
     for agreement in catalogue.agreements.values():
         kept.setdefault(agreement.topic, []).append(catalogue.contracts[agreement.contract].retention_ms)
     for name, times in sorted(kept.items()):
         longest = None if None in times else max(time for time in times if time is not None)
-        yield topic(name, layout.partitions, {"cleanup.policy": "delete", **_retention(longest)})
+        yield topic(name, layout.partitions, {**_ROOMY, **_retention(longest)})
     # Compacted early and in small segments: a router that starts reads it whole.
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "3600000"}
     tidy = {"segment.ms": "3600000", "segment.bytes": str(16 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.1"}

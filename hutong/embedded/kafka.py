@@ -161,11 +161,6 @@ def command(home: Home, node: Node, kafka: Path) -> list[str]:
         *server_flags(heap_mb=1024, temporary=home.run / "tmp"),
         "-XX:+UseG1GC",  # Java would take the serial collector on a machine of less than 2 GB: pauses of the whole broker
         "-XX:MaxGCPauseMillis=20",
-        # Four times the default thresholds of the second compiler: a start takes a fifth less, hot code still gets there.
-        "-XX:Tier4InvocationThreshold=20000",
-        "-XX:Tier4MinInvocationThreshold=2400",
-        "-XX:Tier4CompileThreshold=60000",
-        "-XX:Tier4BackEdgeThreshold=160000",
         f"-Dhutong.log={home.log / f'kafka-{node.id}.log'}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
         "-cp",

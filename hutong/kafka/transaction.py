@@ -99,7 +99,7 @@ class TransactionalStep:
             "message.timeout.ms": int(self._transaction_seconds * 1000),
             # Every transaction waits for the last one's markers by retrying; the default of 100 ms would be its length.
             "retry.backoff.ms": 1,
-            "retry.backoff.max.ms": 100,
+            "retry.backoff.max.ms": 10,
             "linger.ms": 5,
             "batch.size": 1_000_000,
             "batch.num.messages": 20_000,

@@ -151,10 +151,10 @@ def test_any_process_finds_the_bus_in_step(bus: Commands, fi: Declarations, monk
 
 
 def test_topics_have_their_settings(bus: Commands) -> None:
-    """The broker's clock, the contract's retention, four partitions, one control partition."""
+    """The broker's clock, the contract's retention, two partitions per broker, one control partition."""
     topics = bus.admin().topics(("pub.", "sub.", "quarantine.", "ctl."))
     published = topics["pub.kela.benefit_decided"]
-    assert published.partitions == 4
+    assert published.partitions == 2
     assert published.config["message.timestamp.type"] == "LogAppendTime"
     assert published.config["retention.ms"] == str(730 * 86_400_000)
     assert topics["ctl.agreements"].partitions == 1

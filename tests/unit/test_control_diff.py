@@ -297,7 +297,7 @@ def test_changed_topic_settings_and_levels_are_put_right(fi: Declarations) -> No
     found = in_step(wanted)
     topics = dict(found.topics)
     topics["pub.thl.vaccination_recorded"] = TopicState(
-        partitions=4, config={**topics["pub.thl.vaccination_recorded"].config, "retention.ms": "5"}
+        partitions=2, config={**topics["pub.thl.vaccination_recorded"].config, "retention.ms": "5"}
     )
     subjects = dict(found.subjects)
     name = "pub.thl.vaccination_recorded-value"
