@@ -30,7 +30,7 @@ _QUARANTINE_MS = 90 * _DAY_MS
 
 
 _ROOMY = {"cleanup.policy": "delete", "max.message.bytes": str(2 * 1024 * 1024)}
-"""A delivery may be larger than its event (pseudonyms are longer than numbers), and quarantine adds headers to the largest one."""
+"""A delivery may be larger than its event (a pseudonym is longer than a number), and quarantine adds headers to any event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
