@@ -2,6 +2,7 @@
 #
 #   make demo      set up, run the demo, leave nothing running (KEEP=1 keeps the bus up)
 #   make test      set up, run the whole test suite          (ARGS="tests/unit -x" for a part of it)
+#   make bench     throughput and latency of the router, on a bus of its own (ARGS="--rounds 1" and others)
 #   make lint      style, types, import rules
 #   make format    put the code into the style
 #   make lock      resolve the newest versions that pyproject.toml allows into requirements.lock
@@ -16,7 +17,7 @@ CODE := $(wildcard hutong services connectors demo bench tests)
 # package index (it does not read pip's configuration), pip does the same work.
 UV_LINES := sed -n '/^uv==/,/[^\\]$$/p' requirements.lock
 
-.PHONY: demo test lint format lock clean setup
+.PHONY: demo test bench lint format lock clean setup
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -29,6 +30,9 @@ demo: $(READY)
 test: $(READY)
 	@echo "== running the tests"
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(READY)
+	@$(BIN)/python -m bench.straight_line $(ARGS)
 
 lint: $(READY)
 	@echo "== ruff check"; $(BIN)/ruff check $(CODE)

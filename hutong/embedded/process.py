@@ -176,6 +176,8 @@ def stop(doomed: Iterable[Process], *, patience: float) -> list[str]:
     for process in waiting:
         if not process.alive:
             process.record.unlink(missing_ok=True)
+            if child := _CHILDREN.pop(process.pid, None):
+                child.wait()
     return [process.name for process in killed]
 
 

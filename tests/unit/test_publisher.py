@@ -121,7 +121,7 @@ def test_models_and_mappings_of_one_contract_are_the_same_bytes(bus: Bus) -> Non
         (person(), CONTRACT, {"id": "x" * 300}, "id", "attribute"),
         (person(), CONTRACT, {"id": "a\nb"}, "id", "attribute"),
         (person(), CONTRACT, {"time": datetime(2026, 1, 1)}, "time", "time_zone"),
-        (person(), CONTRACT, {"time": datetime.now(UTC) + timedelta(minutes=6)}, "time", "range"),
+        (person(), CONTRACT, {"time": datetime.now(UTC) + timedelta(days=1)}, "time", "range"),
         (person(), CONTRACT, {"time": datetime(1899, 12, 31, tzinfo=UTC)}, "time", "range"),
         (person(), CONTRACT, {"traceparent": "00-zz"}, "traceparent", "attribute"),
     ],
