@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from demo.rights import Right, as_plain, canonical
 
 __all__ = ["Account", "AgreementAccount", "Committed", "Held", "Published", "Quarantined", "settle"]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,12 +204,8 @@ def settle(
     times = {record.id: record.appended_ms for record in published}
     claimed = {event_id for events in broken.values() for event_id in events}
     appended = Counter(record.id for record in published if record.id not in claimed)
-    by_contract: dict[str, list[Committed]] = {}
-    for event in committed:
-        by_contract.setdefault(event.contract, []).append(event)
-    holdings: dict[str, list[Held]] = {}
-    for delivery in held:
-        holdings.setdefault(delivery.agreement, []).append(delivery)
+    by_contract = _grouped(committed, lambda event: event.contract)
+    holdings = _grouped(held, lambda delivery: delivery.agreement)
     account = Account(
         agreements=[
             _settle_one(right, by_contract.get(right.contract, []), holdings.pop(right.agreement, []), times, broken)
@@ -222,6 +220,13 @@ def settle(
     account.unknown = len(appended.keys() - ids) + sum(map(len, holdings.values()))
     _quarantine(account, ids, broken, list(quarantined))
     return account
+
+
+def _grouped(things: Iterable[_T], name: Callable[[_T], str]) -> dict[str, list[_T]]:
+    groups: dict[str, list[_T]] = {}
+    for thing in things:
+        groups.setdefault(name(thing), []).append(thing)
+    return groups
 
 
 def _quarantine(account: Account, ids: set[str], broken: Mapping[str, Sequence[str]], quarantined: Sequence[Quarantined]) -> None:

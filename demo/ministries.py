@@ -40,8 +40,8 @@ class Ministries:
         channels = {(right.recipient, right.channel) for right in rights if right.contract in published}
         return cls(directory=directory, channels=tuple(sorted(channels)))
 
-    def start(self, crew: Crew, home: Home) -> list[str]:
-        """Start each ministry's system; returns their names."""
+    def start(self, crew: Crew, home: Home) -> None:
+        """Start each ministry's system."""
         by_ministry: dict[str, list[tuple[str, str]]] = {}
         for recipient, channel in self.channels:
             by_ministry.setdefault(recipient.partition(".")[0], []).append((recipient, channel))
@@ -51,7 +51,6 @@ class Ministries:
             else:
                 names = [f"{recipient}/{channel}" for recipient, channel in channels]
                 crew.start(f"ministry-{ministry}", "demo.ministry", str(self.directory), *names)
-        return list(by_ministry)
 
     def _start_bare(self, crew: Crew, home: Home, channels: Sequence[tuple[str, str]]) -> None:
         address = home.address()

@@ -35,7 +35,6 @@ class Right:
         recipient: code of the receiving department.
         contract: the contract that it is about.
         channel: name of the recipient's channel.
-        title: in English.
         conditions: all must hold for an event to be granted.
         fields: the entries of the declaration.
         codes: code lists.
@@ -46,7 +45,6 @@ class Right:
     recipient: str
     contract: str
     channel: str
-    title: str
     conditions: tuple[_Condition, ...]
     fields: tuple[Data, ...]
     codes: _Codes
@@ -126,7 +124,6 @@ def read_rights(schemas: Path, key_of: Callable[[str], str | None]) -> tuple[Rig
                 recipient=declared["recipient"],
                 contract=declared["contract"],
                 channel=declared.get("channel", declared["id"]),
-                title=declared.get("title", {}).get("en", declared["id"]),
                 conditions=tuple(_condition(row) for row in declared.get("rows", ())),
                 fields=tuple(declared["fields"]),
                 codes=codes,

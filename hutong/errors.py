@@ -17,6 +17,7 @@
         ├── QueueFull              (retriable)
         ├── NotAuthorised
         ├── EventTooLarge
+        ├── NoSuchDestination      a topic that deliveries go to is not there, or may not be written
         └── Fenced                 another instance took over; start a new client
 
 The message of each says what happened, where, and what to do. It never holds a field's value: values are personal data.
@@ -40,6 +41,7 @@ __all__ = [
     "Fenced",
     "HutongError",
     "MalformedEvent",
+    "NoSuchDestination",
     "NotAuthorised",
     "PublisherClosed",
     "QueueFull",
@@ -173,6 +175,10 @@ class NotAuthorised(BusError):
 
 class EventTooLarge(BusError):
     """The encoded event is over the brokers' size limit."""
+
+
+class NoSuchDestination(BusError):
+    """A topic that deliveries go to does not exist or may not be written; ``hutong apply`` makes it."""
 
 
 class Fenced(BusError):

@@ -143,6 +143,12 @@ class Constant(_Declared):
     rename: Annotated[Name, Field(alias="as")]
     value: Scalar
 
+    @model_validator(mode="after")
+    def _fits_avro(self) -> Self:
+        if type(self.value) is int and not -(2**63) <= self.value < 2**63:
+            raise ValueError("a constant integer must fit 64 bits")
+        return self
+
     @property
     def out_name(self) -> str:
         """The field's name in the delivery."""

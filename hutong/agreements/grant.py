@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hutong.agreements.agreement import Agreement
 from hutong.errors import DeclarationError
 
-__all__ = ["CodeLists", "Grant"]
+__all__ = ["CodeLists", "Grant", "contract_in"]
 
 CodeLists = dict[str, list[dict[str, str]]]
 """Code list id -> its entries, each a column -> text."""
@@ -45,6 +45,10 @@ class Grant(BaseModel):
     valid_from_ms: int
     valid_until_ms: int | None = None
 
+    def in_force(self, moments: tuple[int, int]) -> bool:
+        """Whether it is in force from the earliest to the latest of two moments, ms since the epoch."""
+        return self.valid_from_ms <= moments[0] and (self.valid_until_ms is None or moments[1] < self.valid_until_ms)
+
     def to_json(self) -> bytes:
         """Canonical JSON, so that an unchanged grant has unchanged bytes."""
         document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -65,3 +69,15 @@ class Grant(BaseModel):
             raise DeclarationError(
                 f"a grant on ctl.agreements cannot be read: {first['msg']}; apply again", field=where
             ) from None
+
+
+def contract_in(document: bytes) -> str:
+    """The contract of a grant that this version cannot read otherwise: its events must not pass as if there were no agreement.
+
+    Raises:
+        DeclarationError: not even that can be read.
+    """
+    try:
+        return str(json.loads(document)["agreement"]["contract"])
+    except (ValueError, KeyError, TypeError):
+        raise DeclarationError("a record on ctl.agreements is no grant; remove it, or apply again") from None

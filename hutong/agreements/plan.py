@@ -70,6 +70,10 @@ class Plan:
         self.signature = _signature(grant)
         self.key = _key(grant, reader, secret)
 
+    def in_force(self, moments: tuple[int, int]) -> bool:
+        """Whether the agreement is in force from the earliest to the latest of two moments, ms since the epoch."""
+        return self.valid_from_ms <= moments[0] and moments[1] < self.valid_until_ms
+
     def residual(self, answered: int | None) -> tuple[Test, ...]:
         """The tests that are left when an index has answered for one of the conditions."""
         return tuple(test for position, test in enumerate(self.tests) if position != answered)

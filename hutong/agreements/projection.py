@@ -19,7 +19,7 @@ from hutong.contracts.avro import Parsed, Schema, is_null, kind
 from hutong.contracts.rules import ATTRIBUTE
 from hutong.errors import DeclarationError, TransformFailed
 
-__all__ = ["Project", "Projection", "compile_projection", "record_name"]
+__all__ = ["Project", "Projection", "compile_projection", "in_words", "record_name"]
 
 Project = Callable[[Any], Any]
 
@@ -222,8 +222,8 @@ class _Compiler:
         def explained(value: Any) -> Any:
             try:
                 return apply(value)
-            except (ValueError, ArithmeticError) as error:
-                raise TransformFailed(agreement, path, str(error)) from None
+            except Exception as error:  # noqa: BLE001 - a value that a transform cannot take concerns this agreement alone
+                raise TransformFailed(agreement, path, in_words(error)) from None
 
         return explained
 
@@ -248,6 +248,11 @@ class _Compiler:
             case "map":
                 out["values"] = self.spell(schema["values"])
         return out
+
+
+def in_words(error: Exception) -> str:
+    """Why a value could not be taken; only our own errors speak, since a library's may quote the value."""
+    return str(error) if type(error) is ValueError else f"the value cannot be taken ({type(error).__name__})"
 
 
 def _project_record(steps: list[tuple[str, str | None, Project | None]]) -> Project:

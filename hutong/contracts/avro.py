@@ -109,23 +109,27 @@ def nullable(schema: Schema) -> Schema:
 
 def is_recursive(parsed: Parsed) -> bool:
     """Whether a value can nest without end."""
-    return _reaches_itself(parsed, parsed.root, ())
+    return _reaches_itself(parsed, parsed.root, (), set())
 
 
-def _reaches_itself(parsed: Parsed, schema: Schema, above: tuple[str, ...]) -> bool:
+def _reaches_itself(parsed: Parsed, schema: Schema, above: tuple[str, ...], done: set[str]) -> bool:
     schema = parsed.resolve(schema)
     match kind(schema):
         case "union":
-            return any(_reaches_itself(parsed, branch, above) for branch in schema)
+            return any(_reaches_itself(parsed, branch, above, done) for branch in schema)
         case "array":
-            return _reaches_itself(parsed, schema["items"], above)
+            return _reaches_itself(parsed, schema["items"], above, done)
         case "map":
-            return _reaches_itself(parsed, schema["values"], above)
+            return _reaches_itself(parsed, schema["values"], above, done)
         case "record":
             name = schema["name"]
-            return name in above or any(_reaches_itself(parsed, f["type"], (*above, name)) for f in schema["fields"])
-        case _:
-            return False
+            if name in above:
+                return True
+            if name not in done:
+                found = any(_reaches_itself(parsed, field["type"], (*above, name), done) for field in schema["fields"])
+                done.add(name)
+                return found
+    return False
 
 
 def field_paths(parsed: Parsed) -> Iterator[tuple[str, dict[str, Any]]]:

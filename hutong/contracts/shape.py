@@ -75,24 +75,24 @@ def _holds(writer: Parsed, theirs: Schema, reader: Parsed, ours: Schema, seen: s
 
 def same_bytes(writer: Parsed, theirs: Schema, reader: Parsed, ours: Schema) -> bool:
     """Whether each value's bytes under one type are that value's bytes under the other: same shape, fields in the same order."""
-    return bool(_spelled(writer, theirs, ()) == _spelled(reader, ours, ()))
+    return _same(writer, theirs, reader, ours, set())
 
 
-def _spelled(parsed: Parsed, schema: Schema, above: tuple[str, ...]) -> Any:
-    """The shape with every name replaced by what it stands for; a type inside itself stays a name."""
-    schema = parsed.resolve(schema)
-    if isinstance(schema, str):
-        return schema
-    if isinstance(schema, list):
-        return [_spelled(parsed, branch, above) for branch in schema]
-    name = schema.get("name")
-    if name in above:
-        return name
-    within = (*above, name) if name else above
-    kept: dict[str, Any] = {part: schema[part] for part in _SAME if part in schema} | {"type": kind(schema)}
-    for part in ("items", "values"):
-        if part in schema:
-            kept[part] = _spelled(parsed, schema[part], within)
-    if "fields" in schema:
-        kept["fields"] = [(field["name"], _spelled(parsed, field["type"], within)) for field in schema["fields"]]
-    return kept
+def _same(writer: Parsed, theirs: Schema, reader: Parsed, ours: Schema, seen: set[str]) -> bool:
+    theirs, ours = writer.resolve(theirs), reader.resolve(ours)
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(theirs) == len(ours) and all(_same(writer, a, reader, b, seen) for a, b in zip(theirs, ours, strict=True))
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        return bool(theirs == ours)
+    if kind(theirs) != kind(ours) or [theirs.get(part) for part in _SAME] != [ours.get(part) for part in _SAME]:
+        return False
+    if "name" in ours:
+        if ours["name"] in seen:  # compared already, or being compared further out
+            return True
+        seen.add(ours["name"])
+    inner = [(theirs[part], ours[part]) for part in ("items", "values") if part in ours]
+    if "fields" in ours:
+        if [field["name"] for field in theirs["fields"]] != [field["name"] for field in ours["fields"]]:
+            return False
+        inner += [(a["type"], b["type"]) for a, b in zip(theirs["fields"], ours["fields"], strict=True)]
+    return all(_same(writer, a, reader, b, seen) for a, b in inner)

@@ -45,6 +45,7 @@ class ControlTopic:
         self._consumer: Consumer | None = None
         self._thread = threading.Thread(target=self._follow, name=f"follow {topic}", daemon=True)
         self.started = False
+        self.trouble: str | None = None
 
     def start(self) -> None:
         """Read what is there, call ``changed`` once, then follow in a thread.
@@ -71,18 +72,29 @@ class ControlTopic:
         if self._consumer is not None:
             self._consumer.close()
 
+    def check(self) -> None:
+        """Raise unless the topic is followed: who acts on entries that may be out of date must rather wait.
+
+        Raises:
+            BrokerUnavailable: the last change could not be taken over, or nobody follows.
+        """
+        if self.trouble or not self._thread.is_alive():
+            raise BrokerUnavailable(f"{self._topic} is not followed: {self.trouble or 'its thread has ended; start again'}")
+
     def _poll(self, consumer: Consumer) -> bool:
         """Take what has arrived; returns whether the topic's end was reached with it."""
         first = consumer.poll(_POLL_SECONDS)
-        at_end = False
+        at_end, failed = False, None
         for message in [] if first is None else [first, *consumer.consume(10_000, 0)]:
             error: Any = message.error()
             if error is None:
                 take(message, self._entries)
             elif error.code() == KafkaError._PARTITION_EOF:
                 at_end = True
-            elif (problem := self._explain(error)).retriable or not error.retriable():
-                raise problem
+            elif not error.retriable():
+                failed = self._explain(error)
+        if failed:
+            raise failed
         return at_end
 
     def _follow(self) -> None:
@@ -90,11 +102,15 @@ class ControlTopic:
         while self._consumer is not None and not self._stop.is_set():
             try:
                 self._poll(self._consumer)
-                if self._entries != known:
+                if self._entries != known or self.trouble:
+                    self._changed(dict(self._entries))
                     known = dict(self._entries)
-                    self._changed(known)
-            except HutongError as error:
-                _LOG.error("the control topic cannot be followed", extra={"facts": {"topic": self._topic, "error": str(error)}})
+                self.trouble = None
+            except Exception as error:  # noqa: BLE001 - a change that cannot be taken over must stop the line, not this thread
+                self.trouble = str(error) if isinstance(error, HutongError) else type(error).__name__
+                _LOG.error(
+                    "a control topic's change is not in force", extra={"facts": {"topic": self._topic, "error": self.trouble}}
+                )
                 self._stop.wait(1.0)
 
     def _explain(self, error: Any) -> HutongError:

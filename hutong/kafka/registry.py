@@ -150,7 +150,7 @@ class Registry:
             ) from error
 
     def _refused(self, error: urllib.error.HTTPError, method: str, path: str) -> None:
-        if error.code == 404:
+        if error.code == 404 or (error.code == 400 and method == "GET"):  # 400: no such id can exist
             return
         if error.code in (401, 403):
             raise NotAuthorised(

@@ -1,21 +1,26 @@
 """The writers' schemas by id, for whoever reads many publishers: fetched once, remembered, also that an id is unknown.
 
-Neighbours: the router asks for a batch's ids before it opens a transaction, so that an outage of the registry makes it wait
+Neighbours: the router asks for a batch's ids before it routes the batch, so that an outage of the registry makes it wait
 instead of skip; ``registry`` does the request.
 """
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 
-from hutong.contracts.framing import FRAME_BYTES, unframe
+from hutong.contracts.framing import unframe
 from hutong.contracts.schema import EventSchema
-from hutong.errors import DeclarationError, MalformedEvent
+from hutong.errors import MalformedEvent, RegistryUnavailable
 from hutong.kafka.registry import Registry
 
 __all__ = ["WriterSchemas"]
 
+_LOG = logging.getLogger("hutong")
+
+_MOST_ASKED = 50  # ids of one topic in one batch; a department has a few, a flood of made-up ones must not stop the others
 _UNKNOWN_SECONDS = 10.0  # an id that the registry does not know is not asked for again within this
 _MOST_UNKNOWN = 10_000  # made-up ids must not fill the memory
 
@@ -30,37 +35,45 @@ class WriterSchemas:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._known: dict[int, EventSchema] = {}
-        self._unknown: dict[int, float] = {}
+        self._unknown: dict[tuple[str, int], float] = {}  # per topic: one department's made-up ids do not spoil another's
 
-    def fetch(self, values: Iterable[bytes]) -> None:
+    def fetch(self, frames: Iterable[tuple[str, bytes]]) -> None:
         """Make sure that the schema of every framed value is known, or known to be unknown.
+
+        Args:
+            frames: (topic, first five bytes) of each value.
 
         Raises:
             RegistryUnavailable: the registry does not answer; nothing can be said of these values now.
         """
-        wanted = {value[:FRAME_BYTES] for value in values}
         now = time.monotonic()
-        for prefix in wanted:
+        asked: Counter[str] = Counter()
+        for topic, prefix in set(frames):
             try:
                 schema_id = unframe(prefix)
             except MalformedEvent:
                 continue
-            if schema_id not in self._known and now - self._unknown.get(schema_id, -_UNKNOWN_SECONDS) >= _UNKNOWN_SECONDS:
-                self._fetch(schema_id, now)
+            place = (topic, schema_id)
+            if schema_id in self._known or now - self._unknown.get(place, -_UNKNOWN_SECONDS) < _UNKNOWN_SECONDS:
+                continue
+            asked[topic] += 1
+            if asked[topic] <= _MOST_ASKED:
+                self._fetch(place, now)
 
     def get(self, schema_id: int) -> EventSchema | None:
         """The schema that ``fetch`` has found."""
         return self._known.get(schema_id)
 
-    def _fetch(self, schema_id: int, now: float) -> None:
-        schema = self._registry.by_id(schema_id)
+    def _fetch(self, place: tuple[str, int], now: float) -> None:
         try:
+            schema = self._registry.by_id(place[1])
             if schema is not None:
-                self._known[schema_id] = EventSchema(schema)
-                self._unknown.pop(schema_id, None)
+                self._known[place[1]] = EventSchema(schema)
                 return
-        except DeclarationError:
-            pass  # a schema, but no contract's: a delivery's, or somebody else's
+        except RegistryUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever may register can register anything; it must not end the router
+            _LOG.warning("a schema is no contract's", extra={"facts": {"schema_id": place[1], "error": type(error).__name__}})
         if len(self._unknown) >= _MOST_UNKNOWN:
             self._unknown.clear()
-        self._unknown[schema_id] = now
+        self._unknown[place] = now

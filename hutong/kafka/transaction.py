@@ -12,12 +12,22 @@ transaction of the same producer epoch (KAFKA-17754). Therefore a producer whose
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from hutong.errors import BrokerUnavailable, BusError, EventTooLarge, Fenced, HutongError
+from hutong.errors import (
+    BrokerUnavailable,
+    BusError,
+    ConfigurationError,
+    EventTooLarge,
+    Fenced,
+    HutongError,
+    NoSuchDestination,
+    NotAuthorised,
+)
 from hutong.kafka.errors import kafka_error, translate
 from hutong.kafka.settings import Settings
 from hutong.transport import Record
@@ -34,7 +44,8 @@ Handle = Callable[[Sequence[Record], Produce], None]
 _POLL_SECONDS = 0.1
 _METADATA_MAGIC = b"CGMDv2:"  # then the generation, 32-bit little-endian (librdkafka, rd_kafka_consumer_group_metadata_write)
 _INIT_SECONDS = 30.0
-_FENCED_FOR_GOOD = 3  # transactions in a row
+_FENCED_FOR_GOOD, _FENCED_SECONDS = 4, 60.0  # so many times within so long are no coincidence
+_CLOSED_SECONDS = 30.0
 
 
 class TransactionalStep:
@@ -65,8 +76,10 @@ class TransactionalStep:
         self._batch_events, self._transaction_seconds = batch_events, transaction_seconds
         self._producer: Producer | None = None
         self._undelivered: HutongError | None = None
-        self._fenced_in_a_row = 0
         self._revoked = False
+        self._unsettled: list[Message] = []
+        self._fenced: list[float] = []
+        self._closed_topics: dict[str, float] = {}
         self.assigned: set[tuple[str, int]] = set()
         self.rebalances = 0
         self._consumer = Consumer(settings.client() | self._consumer_config(), logger=_LOG)
@@ -121,18 +134,18 @@ class TransactionalStep:
         """
         if self._producer is None:
             self._producer = self._new_producer()
+        if self._unsettled:
+            # Initialising the producer has settled the last transaction; only the group's offsets know which way.
+            self._back_to_committed(self._unsettled)
+            self._unsettled = []
         batch = self._read()
         if not batch:
             return False
         metadata = self._consumer.consumer_group_metadata()
         if not _is_member(metadata):
-            self._rewind(batch)
+            self._unsettled = batch
             return False
-        try:
-            self._transact(batch, metadata)
-        except BaseException:
-            self._rewind(batch)
-            raise
+        self._transact(batch, metadata)
         return True
 
     def close(self) -> None:
@@ -149,15 +162,14 @@ class TransactionalStep:
         # what was collected may be somebody else's by now, and what came after it must not be skipped. Read all of it again.
         self._revoked = False
         batch = [first, *self._consumer.consume(self._batch_events - 1, 0)]
-        events = []
-        for message in batch:
-            error = message.error()
-            if error is None:
-                events.append(message)
-            else:
+        events = [message for message in batch if message.error() is None]
+        errors = [error for message in batch if (error := message.error()) is not None]
+        if self._revoked or errors:
+            self._unsettled = events
+            for error in errors:
                 self._read_error(error)
-        if self._revoked:
             self._back_to_committed(events)
+            self._unsettled = []
             return []
         return events
 
@@ -179,24 +191,29 @@ class TransactionalStep:
             producer.commit_transaction(-1)
         except KafkaException as error:
             undelivered = self._undelivered  # read before the abort, which reports what it gives up as undelivered too
-            self._abandon(producer, kafka_error(error))
-            raise undelivered or self._failed(error) from error
+            self._give_up(producer, batch, kafka_error(error))
+            problem = self._failed(error)
+            raise (undelivered if undelivered and problem.retriable else problem) from error
         except BaseException:
-            self._abandon(producer, None)
+            self._give_up(producer, batch, None)
             raise
-        self._fenced_in_a_row = 0
 
-    def _abandon(self, producer: Producer, error: KafkaError | None) -> None:
-        """Abort where that is certain to work; else throw the producer away, and with it what is still on its way."""
+    def _give_up(self, producer: Producer, batch: list[Message], error: KafkaError | None) -> None:
+        """Abort where that is certain to work, and read the batch again.
+
+        Else nobody knows how the transaction ends: throw the producer away, and with it what is still on its way, and ask the
+        group's offsets once its successor has settled it.
+        """
         if error is None or error.txn_requires_abort():
             try:
-                producer.purge()
                 producer.abort_transaction(-1)
+                self._rewind(batch)
             except KafkaException:
                 _LOG.warning("an abort failed; starting a new producer")
             else:
                 return
         self._producer = None
+        self._unsettled = batch
 
     def _failed(self, error: KafkaException) -> HutongError:
         """A failed transaction is tried again: the batch is rewound and nothing of it is visible."""
@@ -204,9 +221,9 @@ class TransactionalStep:
         if isinstance(problem, Fenced):
             # Coordinator time-outs can surface as fencing; a new producer is right then. Two instances of one name fence each
             # other for ever: that must end.
-            self._producer = None
-            self._fenced_in_a_row += 1
-            if self._fenced_in_a_row >= _FENCED_FOR_GOOD:
+            now = time.monotonic()
+            self._fenced = [*(moment for moment in self._fenced if now - moment < _FENCED_SECONDS), now]
+            if len(self._fenced) >= _FENCED_FOR_GOOD:
                 return Fenced(f"another router runs under the name {self._instance}; give each its own --instance")
         return BrokerUnavailable(f"the transaction was given up and is read again: {problem}")
 
@@ -214,6 +231,8 @@ class TransactionalStep:
         producer = self._producer
         if producer is None:
             raise BusError("the router has no producer")
+        if self._closed_topics and time.monotonic() < self._closed_topics.get(topic, 0.0):
+            raise NoSuchDestination(f"cannot write to {topic}: it is not there, or may not be written; run 'hutong apply'")
         while True:
             try:
                 producer.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]
@@ -243,23 +262,30 @@ class TransactionalStep:
             first[place] = min(first.get(place, 2**63), int(message.offset() or 0))
         for (topic, partition), offset in first.items():
             if (topic, partition) in self.assigned:
-                try:
-                    self._consumer.seek(TopicPartition(topic, partition, offset))
-                except KafkaException:
-                    _LOG.warning("a partition was taken away during a failed transaction; its new owner reads on")
+                self._consumer.seek(TopicPartition(topic, partition, offset))
 
     def _back_to_committed(self, batch: list[Message]) -> None:
+        """Go on where the group stands, on the partitions of these events that are still ours."""
         places = {(str(message.topic()), int(message.partition() or 0)) for message in batch} & self.assigned
+        if not places:
+            return
         try:
             for position in self._consumer.committed([TopicPartition(*place) for place in places], _INIT_SECONDS):
+                if position.error is not None:
+                    raise BrokerUnavailable(f"cannot read where the group stands on {position.topic}; trying again")
                 offset = position.offset if position.offset >= 0 else OFFSET_BEGINNING
                 self._consumer.seek(TopicPartition(position.topic, position.partition, offset))
         except KafkaException as error:
             raise self._explain(error, "read") from error
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None and self._undelivered is None:
-            problem = self._explain(error, f"write to {message.topic()}")
+        if error is None:
+            return
+        problem = self._explain(error, f"write to {message.topic()}")
+        if isinstance(problem, NotAuthorised | ConfigurationError):
+            # Trying again alone would stop all other destinations too; for a while, deliveries to this one go to quarantine.
+            self._closed_topics[str(message.topic())] = time.monotonic() + _CLOSED_SECONDS
+        if self._undelivered is None:
             self._undelivered = problem if problem.retriable else BrokerUnavailable(str(problem))
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -288,6 +314,8 @@ def _is_member(metadata: Any) -> bool:
     """Whether offsets sent with this metadata will be fenced: brokers accept those of an unknown generation (-1) from anybody."""
     blob = bytes(metadata)
     if not blob.startswith(_METADATA_MAGIC):
-        return False
+        raise ConfigurationError(
+            "this version of librdkafka writes group metadata in another form; use the version that is pinned"
+        )
     generation = int.from_bytes(blob[len(_METADATA_MAGIC) : len(_METADATA_MAGIC) + 4], "little", signed=True)
     return generation >= 0

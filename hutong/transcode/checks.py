@@ -10,8 +10,8 @@ from uuid import UUID
 
 __all__ = ["RANGES", "BadValue", "blocks", "decimal", "uuid_text", "varint"]
 
-MAX_EMPTY_ITEMS = 10_000
-"""Items of zero bytes (nulls, empty records) that an array may have: they cost memory that no byte pays for."""
+MAX_EMPTY_ITEMS = 64
+"""Items of zero bytes (nulls, empty records) that an array may have: they cost time and memory that no byte pays for."""
 
 RANGES = {
     ("date", "int"): (-719_162, 2_932_896, "a date is outside the years 1 to 9999"),

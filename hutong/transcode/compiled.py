@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from hutong.agreements.agreement import CelRow, Constant, Copy, Derive, FieldRow
 from hutong.agreements.plan import Plan
+from hutong.agreements.projection import in_words
 from hutong.agreements.rows import RowIndex, indexed_position
 from hutong.agreements.transforms import compile_transform
 from hutong.agreements.tree import Branch, Computed, Leaf, grants_tree
@@ -78,14 +79,14 @@ class CompiledTranscoder:
     def transcode(self, key: bytes, value: bytes, moments: tuple[int, int]) -> Transcoded:
         """All deliveries of one event; as ``ReferenceTranscoder.transcode``."""
         places = self._guard(value, FRAME_BYTES)
-        if key_text([read(value, places[at], places[at + 1]) for at, read in self._key]).encode() != key:
+        parts = [None if places[at] < 0 else read(value, places[at], places[at + 1]) for at, read in self._key]
+        if None in parts or key_text(parts).encode() != key:
             raise MalformedEvent("wrong_key", f"the Kafka key is not the value of {self._key_names}")
         data = self._looked_at(value, places)
         result = Transcoded([], []) if self._rest is None else self._rest.transcode_guarded(key, value, moments)
-        earliest, latest = moments
         bodies: dict[str, bytes] = {}
         for (plan, tests), make in self._index.candidates(data):
-            if earliest < plan.valid_from_ms or latest >= plan.valid_until_ms:
+            if not plan.in_force(moments):
                 continue
             try:
                 if tests and not all_hold(plan, tests, data):
@@ -253,8 +254,8 @@ class _Compiler:
         def change(data: bytes, start: int, end: int) -> bytes:
             try:
                 return write(apply(read(data, start, end)))
-            except (ValueError, ArithmeticError) as error:
-                raise TransformFailed(agreement, path, str(error)) from None
+            except Exception as error:  # noqa: BLE001 - as in the reference
+                raise TransformFailed(agreement, path, in_words(error)) from None
 
         if not optional:
             return change

@@ -9,7 +9,7 @@ calls this per event.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,11 +17,14 @@ import fastavro
 
 from hutong.agreements.agreement import FieldRow
 from hutong.agreements.plan import Plan
+from hutong.agreements.projection import in_words
 from hutong.agreements.rows import RowIndex, Test, indexed_position
+from hutong.contracts.avro import MAX_DEPTH, Parsed, Schema, kind
+from hutong.contracts.default_values import default_value
 from hutong.contracts.framing import FRAME_BYTES
 from hutong.contracts.schema import EventSchema, key_text
 from hutong.contracts.shape import holds
-from hutong.errors import HutongError, MalformedEvent, TransformFailed
+from hutong.errors import MalformedEvent, TransformFailed
 from hutong.transcode.guard import compile_guard
 
 __all__ = ["Entry", "Output", "ReferenceTranscoder", "Transcoded", "VersionPlans", "all_hold"]
@@ -78,8 +81,12 @@ class ReferenceTranscoder:
         self._key_paths = [path.split(".") for path in writer.key]
         # An event that has all fields of a granted version serves as it is; else Avro resolution fills in what it lacks.
         self._versions = [
-            (None if holds(writer.parsed, version.reader.parsed) else version.reader, version.index) for version in versions
+            (version, None if holds(writer.parsed, version.reader.parsed) else version.reader) for version in versions
         ]
+        # fastavro gives a missing field's default as JSON has it; a date, say, must be one.
+        self._defaults = {
+            version.reader.version: list(_typed_defaults(writer, version.reader)) for version, reader in self._versions if reader
+        }
 
     def transcode(self, key: bytes, value: bytes, moments: tuple[int, int]) -> Transcoded:
         """All deliveries of one event.
@@ -100,10 +107,32 @@ class ReferenceTranscoder:
         """The same for a value that the guard has seen and whose key is right."""
         data = self._decode(value, None)
         result = Transcoded([], [])
-        for reader, index in self._versions:
-            shaped = data if reader is None else self._decode(value, reader)
-            _run(index.candidates(shaped), key, shaped, moments, result)
+        for version, reader in self._versions:
+            try:
+                shaped = data if reader is None else self._shaped(value, reader)
+            except MalformedEvent as error:
+                # A newer event that the granted version cannot express (a new enum symbol, say).
+                result.failures.extend(
+                    TransformFailed(
+                        plan.agreement, "", f"the event cannot be read as version {version.reader.version}: {error.problem}"
+                    )
+                    for plan in version.plans
+                    if plan.in_force(moments)
+                )
+                continue
+            _run(version.index.candidates(shaped), key, shaped, moments, result)
         return result
+
+    def _shaped(self, value: bytes, reader: EventSchema) -> dict[str, Any]:
+        data = self._decode(value, reader)
+        for path, default in self._defaults[reader.version]:
+            *above, last = path
+            inner: Any = data
+            for segment in above:
+                inner = None if inner is None else inner.get(segment)
+            if inner is not None:
+                inner[last] = default
+        return data
 
     def _decode(self, value: bytes, reader: EventSchema | None) -> dict[str, Any]:
         body = io.BytesIO(value)
@@ -120,7 +149,7 @@ class ReferenceTranscoder:
             raise MalformedEvent("undecodable", "a text is not UTF-8") from None
         except (ValueError, OverflowError, ArithmeticError):
             raise MalformedEvent("undecodable", "a date, time or decimal is out of range") from None
-        except (EOFError, IndexError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
+        except Exception as error:  # noqa: BLE001 - fastavro raises many kinds where versions do not meet
             raise MalformedEvent("undecodable", f"the value cannot be read ({type(error).__name__})") from None
 
     def _check_key(self, key: bytes, data: Mapping[str, Any]) -> None:
@@ -135,10 +164,9 @@ class ReferenceTranscoder:
 
 
 def _run(candidates: list[Entry], key: bytes, data: dict[str, Any], moments: tuple[int, int], result: Transcoded) -> None:
-    earliest, latest = moments
     bodies: dict[str, bytes] = {}
     for plan, tests in candidates:
-        if earliest < plan.valid_from_ms or latest >= plan.valid_until_ms:
+        if not plan.in_force(moments):
             continue
         try:
             if tests and not all_hold(plan, tests, data):
@@ -159,18 +187,37 @@ def all_hold(plan: Plan, tests: tuple[Test, ...], data: Mapping[str, Any]) -> bo
         for test in tests:
             if not test(data):
                 return False
-    except ValueError as error:
-        raise TransformFailed(plan.agreement, "rows", str(error)) from None
+    except Exception as error:  # noqa: BLE001 - a condition that cannot be evaluated concerns this agreement alone
+        raise TransformFailed(plan.agreement, "rows", in_words(error)) from None
     return True
+
+
+def _typed_defaults(writer: EventSchema, reader: EventSchema) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path, default) of every field that the reader has beyond the writer, through records."""
+    yield from _beyond(writer.parsed, writer.parsed.root, reader.parsed, reader.parsed.root, ())
+
+
+def _beyond(
+    writer: Parsed, theirs: Schema, reader: Parsed, ours: Schema, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    fields = {one["name"]: one["type"] for one in theirs["fields"]}
+    for one in ours["fields"]:
+        place = (*path, one["name"])
+        if one["name"] not in fields:
+            if "default" in one:
+                yield place, default_value(one["default"], one["type"], reader)
+            continue
+        inner, outer = reader.resolve(one["type"]), writer.resolve(fields[one["name"]])
+        if kind(inner) == kind(outer) == "record" and len(path) < MAX_DEPTH:
+            yield from _beyond(writer, outer, reader, inner, place)
 
 
 def _encode(plan: Plan, data: dict[str, Any]) -> bytes:
     out = io.BytesIO()
-    projected = plan.project(data)
     try:
-        fastavro.schemaless_writer(out, plan.delivery.root, projected)
-    except HutongError:
+        fastavro.schemaless_writer(out, plan.delivery.root, plan.project(data))
+    except TransformFailed:
         raise
-    except Exception as error:  # noqa: BLE001 - fastavro raises many kinds; whatever it is, this agreement cannot take this event
+    except Exception as error:  # noqa: BLE001 - whatever it is, this agreement cannot take this event
         raise TransformFailed(plan.agreement, "", f"the delivery cannot be encoded ({type(error).__name__})") from None
     return out.getvalue()

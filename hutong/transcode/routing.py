@@ -78,28 +78,40 @@ class RoutingTable:
     Args:
         grants: agreement id -> grant.
         secrets: agreement id -> pseudonym key.
+        unreadable: agreement id -> (contract, why), for agreements that are there and cannot be read.
         before: the table that this one follows; plans and transcoders of unchanged contracts are taken from it.
     """
 
-    def __init__(self, grants: Mapping[str, Grant], secrets: Mapping[str, bytes], *, before: RoutingTable | None = None) -> None:
+    def __init__(
+        self,
+        grants: Mapping[str, Grant],
+        secrets: Mapping[str, bytes],
+        *,
+        unreadable: Mapping[str, tuple[str, HutongError]] | None = None,
+        before: RoutingTable | None = None,
+    ) -> None:
         self.grants = dict(grants)
         self.unusable: dict[str, HutongError] = {}
         by_contract: dict[str, dict[str, Grant]] = {}
         for name, grant in grants.items():
             by_contract.setdefault(grant.agreement.contract, {})[name] = grant
         self._contracts: dict[str, _ContractTable] = {}
-        for contract, own in by_contract.items():
+        lost: dict[str, dict[str, HutongError]] = {}
+        for name, (contract, error) in (unreadable or {}).items():
+            lost.setdefault(contract, {})[name] = error
+        for contract in by_contract.keys() | lost.keys():
+            own = by_contract.get(contract, {})
             keys = {name: secrets.get(name) for name in own}
             known = before._contracts.get(contract) if before else None
-            if known is None or known.grants != own or known.secrets != keys:
-                known = _ContractTable(contract, own, keys)
+            if known is None or known.grants != own or known.secrets != keys or known.lost != lost.get(contract, {}):
+                known = _ContractTable(contract, own, keys, lost.get(contract, {}))
             self._contracts[contract] = known
             self.unusable |= known.unusable
 
     def agreements_of(self, topic: str) -> list[str]:
         """Ids of the agreements on a topic's contract, in force or not."""
         table = self._contracts.get(topic.removeprefix("pub."))
-        return list(table.grants) if table else []
+        return [*table.grants, *table.lost] if table else []
 
     def route(self, record: Inbound, schema_of: SchemaOf, now_ms: int) -> Routed:
         """What becomes of a record.
@@ -112,7 +124,7 @@ class RoutingTable:
         contract = record.topic.removeprefix("pub.")
         table = self._contracts.get(contract)
         if table is None:
-            table = self._contracts[contract] = _ContractTable(contract, {}, {})
+            table = self._contracts[contract] = _ContractTable(contract, {}, {}, {})
         try:
             headers = _checked_headers(record.headers, table.source, table.type)
             key = _present(record.key, "key")
@@ -126,10 +138,16 @@ class RoutingTable:
 class _ContractTable:
     """The agreements of one contract, and a transcoder per writer schema that came along."""
 
-    def __init__(self, contract: str, grants: dict[str, Grant], secrets: dict[str, bytes | None]) -> None:
-        self.contract, self.grants, self.secrets = contract, grants, secrets
+    def __init__(
+        self,
+        contract: str,
+        grants: dict[str, Grant],
+        secrets: dict[str, bytes | None],
+        lost: dict[str, HutongError],
+    ) -> None:
+        self.contract, self.grants, self.secrets, self.lost = contract, grants, secrets, lost
         self.source, self.type = source_of(contract.rpartition(".")[0]).encode(), contract.encode()
-        self.unusable: dict[str, HutongError] = {}
+        self.unusable: dict[str, HutongError] = dict(lost)
         self.plans: list[Plan] = []
         self._headers: dict[str, tuple[str, bytes]] = {}
         versions: dict[int, VersionPlans] = {}
@@ -137,8 +155,8 @@ class _ContractTable:
             try:
                 version = self._version(versions, grant)
                 plan = Plan(grant, version.reader, _secret(name, secrets[name]))
-            except HutongError as error:
-                self.unusable[name] = error
+            except Exception as error:  # noqa: BLE001 - one agreement that cannot be compiled must not stop the others
+                self.unusable[name] = error if isinstance(error, HutongError) else DeclarationError(type(error).__name__)
                 continue
             version.add(plan)
             self.plans.append(plan)
@@ -155,9 +173,7 @@ class _ContractTable:
             raise DeclarationError(f"the grants of {self.contract} disagree on version {reader.version}; apply again")
         return known
 
-    def route(
-        self, key: bytes, value: bytes, headers: list[tuple[str, bytes]], writer: EventSchema, appended_ms: int, now_ms: int
-    ) -> Routed:
+    def route(self, key: bytes, value: bytes, headers: Headers, writer: EventSchema, appended_ms: int, now_ms: int) -> Routed:
         moments = (min(appended_ms, now_ms), max(appended_ms, now_ms))
         outputs, failures = self._transcoder(writer).transcode(key, value, moments)
         agreement_headers = self._headers
@@ -166,8 +182,12 @@ class _ContractTable:
             for plan, out_key, out_value in outputs
         ]
         quarantined = [Quarantined("transform_failed", str(failure), failure.agreement) for failure in failures]
-        quarantined += [Quarantined("unusable_agreement", str(error), name) for name, error in self.unusable.items()]
-        return Routed(deliveries, quarantined, len(self.grants))
+        quarantined += [
+            Quarantined("unusable_agreement", str(error), name)
+            for name, error in self.unusable.items()
+            if name not in self.grants or self.grants[name].in_force(moments)
+        ]
+        return Routed(deliveries, quarantined, len(self.grants) + len(self.lost))
 
     def _transcoder(self, writer: EventSchema) -> Transcoder:
         known = self._transcoders.get(id(writer))
@@ -200,21 +220,19 @@ def _writer(value: bytes, contract: str, schema_of: SchemaOf) -> EventSchema:
     return writer
 
 
-def _checked_headers(headers: Headers, source: bytes, contract: bytes) -> list[tuple[str, bytes]]:
+def _checked_headers(headers: Headers, source: bytes, contract: bytes) -> Headers:
     """The headers that go on to recipients.
 
     Raises:
         MalformedEvent: they are no CloudEvents attributes, or tell of another source than the topic's department.
     """
-    size = 0
-    for name, value in headers:
-        size += len(name) + (len(value) if value else 0)
-    if len(headers) > _MAX_HEADERS or size > _MAX_HEADER_BYTES:
+    fields, _ = check_attributes(headers)
+    if len(headers) > _MAX_HEADERS or sum(map(len, fields.values())) > _MAX_HEADER_BYTES:
         raise MalformedEvent("too_many_headers", f"more than {_MAX_HEADERS} headers or {_MAX_HEADER_BYTES} bytes of them")
-    check_attributes(headers)
-    fields = dict(headers)
     if fields["ce_source"] != source:
         raise MalformedEvent("forged_source", "ce_source is not the department that this topic belongs to")
     if fields["ce_type"] != contract:
         raise MalformedEvent("wrong_type", "ce_type is not the contract that this topic belongs to")
-    return [pair for pair in headers if pair[0] in _PASSED_ON]
+    if len(fields) == len(headers) and fields.keys() <= _PASSED_ON:
+        return headers
+    return [pair for pair in headers if pair[0] in _PASSED_ON and pair[1] == fields[pair[0]]]

@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> None:
             control.start()
             health.have("agreements")
             _leave_long_lived_objects_alone()
+        control.check()
         began = time.perf_counter()
         busy = transaction.step()
         if busy:

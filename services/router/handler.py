@@ -6,13 +6,14 @@ table, the schemas) and the counting. Nothing is dropped: what the function cann
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from hutong.contracts.framing import FRAME_BYTES
-from hutong.errors import EventTooLarge
+from hutong.errors import BrokerUnavailable, EventTooLarge, NoSuchDestination
 from hutong.kafka.schemas import WriterSchemas
 from hutong.kafka.transaction import Produce
 from hutong.transcode.routing import Inbound, Quarantined, Routed, RoutingTable
@@ -22,6 +23,8 @@ from services.router import metrics
 __all__ = ["Router"]
 
 _LOG = logging.getLogger("hutong")
+
+_LARGEST_KEY = 100_000
 
 
 class Router:
@@ -43,23 +46,30 @@ class Router:
             RegistryUnavailable: a schema cannot be looked up now; the batch must come again.
         """
         self._tally = _Tally()
+        delivered = self._tally.delivered
         table = self._table()
         now_ms = time.time_ns() // 1_000_000
-        self._schemas.fetch(value for message in batch if (value := message.value()) is not None and len(value) >= FRAME_BYTES)
+        self._schemas.fetch(
+            (str(message.topic()), value[:FRAME_BYTES])
+            for message in batch
+            if (value := message.value()) is not None and len(value) >= FRAME_BYTES
+        )
         for message in batch:
             record = _inbound(message)
             routed = self._route(table, record, now_ms)
             undeliverable = []
-            for delivery in routed.deliveries:
+            for topic, key, value, headers, agreement in routed.deliveries:
                 try:
-                    produce(delivery.topic, delivery.key, delivery.value, delivery.headers)
-                    self._tally.delivered[delivery.agreement] += 1
+                    produce(topic, key, value, headers)
+                    delivered[agreement] = delivered.get(agreement, 0) + 1
                 except EventTooLarge:
-                    problem = f"the delivery has {len(delivery.value)} bytes, more than the brokers take"
-                    undeliverable.append(Quarantined("delivery_too_large", problem, delivery.agreement))
+                    problem = f"the delivery has {len(value)} bytes, more than the brokers take"
+                    undeliverable.append(Quarantined("delivery_too_large", problem, agreement))
+                except NoSuchDestination as error:
+                    undeliverable.append(Quarantined("no_destination", str(error), agreement))
             for quarantined in (*routed.quarantined, *undeliverable):
                 self._quarantine(message, record, quarantined, produce)
-            self._tally.asked(record, table, routed)
+            self._tally.asked(record, table, routed, undeliverable)
 
     def committed(self, seconds: float) -> None:
         """Count a batch, once its transaction has been committed."""
@@ -87,14 +97,17 @@ class Router:
         try:
             produce(f"quarantine.{contract}", record.key, record.value, headers)
         except EventTooLarge:
-            # Only the headers can make it too large for the quarantine topic: keep the value, name what is left out.
-            produce(
-                f"quarantine.{contract}",
-                record.key,
-                record.value,
-                [*headers[len(record.headers) :], ("hutong_headers", b"left out")],
-            )
+            self._quarantine_without_value(record, headers[len(record.headers) :], produce)
+        except NoSuchDestination as error:
+            raise BrokerUnavailable(f"an event cannot even be quarantined: {error}") from None
         self._tally.quarantined[contract, quarantined.reason] += 1
+
+    def _quarantine_without_value(self, record: Inbound, facts: list[tuple[str, bytes]], produce: Produce) -> None:
+        """What the brokers took compressed may be too large for them as it is: keep its place, size and fingerprint."""
+        value = record.value or b""
+        left_out = f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()}"
+        key = record.key if record.key is None or len(record.key) < _LARGEST_KEY else None
+        produce(f"quarantine.{record.topic.removeprefix('pub.')}", key, None, [*facts, ("hutong_left_out", left_out.encode())])
 
 
 class _Tally:
@@ -109,14 +122,14 @@ class _Tally:
         self.agreements: dict[str, list[str]] = {}
         self.oldest_ms = 2**63
 
-    def asked(self, record: Inbound, table: RoutingTable, routed: Routed) -> None:
+    def asked(self, record: Inbound, table: RoutingTable, routed: Routed, undeliverable: list[Quarantined]) -> None:
         self.events[record.topic] += 1
         self.oldest_ms = min(self.oldest_ms, record.appended_ms)
         if routed.asked:
             self.routed[record.topic] += 1
             if record.topic not in self.agreements:
                 self.agreements[record.topic] = table.agreements_of(record.topic)
-        for quarantined in routed.quarantined:
+        for quarantined in (*routed.quarantined, *undeliverable):
             if quarantined.agreement:
                 self.failed[quarantined.agreement] += 1
 
@@ -138,10 +151,14 @@ class _Tally:
 
 
 def _inbound(message: Record) -> Inbound:
+    try:
+        headers = message.headers() or []
+    except Exception:  # noqa: BLE001 - the client raises SystemError where a header's name is not UTF-8
+        headers = []  # which is no CloudEvent: it goes to quarantine
     return Inbound(
         topic=str(message.topic()),
         key=message.key(),
         value=message.value(),
-        headers=message.headers() or [],
+        headers=headers,
         appended_ms=message.timestamp()[1],
     )

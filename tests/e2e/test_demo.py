@@ -18,7 +18,7 @@ LAST_LINE = re.compile(r"demo: published=(\d+) delivered=(\d+) filtered=(\d+) qu
 
 @pytest.mark.timeout(300)
 def test_a_small_world_is_accounted_for(own_home: Home) -> None:
-    """Two routers, both acts: the last line says that nothing is lost or duplicated, the report agrees, nothing is left running."""
+    """Two routers, both acts: nothing is lost or duplicated by the last line and the report, and nothing is left running."""
     command = [sys.executable, "-m", "demo", "--persons", "1500", "--months", "6", "--routers", "2"]
     environment = {**os.environ, "HUTONG_HOME": str(own_home.root)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)

@@ -23,7 +23,6 @@ def a_right(agreement: str = "granted", *, only_even: bool = False) -> Right:
         recipient="x.y",
         contract=CONTRACT,
         channel=agreement,
-        title=agreement,
         conditions=(even,) if only_even else (),
         fields=({"field": "n"}, {"field": "k"}),
         codes={},

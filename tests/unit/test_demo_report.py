@@ -21,7 +21,6 @@ RIGHT = Right(
     recipient="x.y",
     contract="a.b.c",
     channel="one",
-    title="One",
     conditions=(),
     fields=(
         {"field": "number"},
