@@ -115,6 +115,9 @@ def test_null_never_passes(row: dict[str, Any]) -> None:
         ({"cel": "tags.all(a, tags.all(b, a == b))"}, "loop"),
         ({"cel": "(" * 40 + "open" + ")" * 40}, "nests"),
         ({"cel": "open" + " || open" * 200}, "more than 1000 characters"),
+        ({"cel": "tags.all(a, ')))' != '' && tags.all(b, b == a))"}, "loop"),
+        ({"cel": "tags.map(//\nk, k).size() > 0"}, "not supported"),
+        ({"cel": "region.matches('(a+)+')"}, "not supported"),
     ],
 )
 def test_conditions_that_do_not_suit_are_refused(row: dict[str, Any], words: str) -> None:
