@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from pathlib import Path
 
 import click
 
@@ -32,7 +33,7 @@ def command(service: str | None, arguments: tuple[str, ...]) -> None:
             click.echo(command.get_help(context))
         click.echo("\nThere are:\n" + _listed(known))
         return
-    wanted = str(service).replace("/", ".")
+    wanted = str(service).replace("/", ".").replace("-", "_")
     matches = [name for name in known if name == wanted or name.endswith(f".{wanted}")]
     if len(matches) != 1:
         problem = f"{service} could be {' or '.join(matches)}" if matches else f"there is no service or connector {service!r}"
@@ -54,9 +55,17 @@ def runnable() -> list[str]:
         for module in pkgutil.iter_modules(list(package.submodule_search_locations)):
             if module.name.startswith("_"):
                 continue
-            if not module.ispkg or importlib.util.find_spec(f"{place}.{module.name}.__main__"):
+            if _can_run(f"{place}.{module.name}", package=module.ispkg):
                 found.append(f"{place}.{module.name}")
     return sorted(found)
+
+
+def _can_run(name: str, *, package: bool) -> bool:
+    """Whether ``python -m`` does something: a package with ``__main__``, or a module that asks whether it is the main one."""
+    if package:
+        return importlib.util.find_spec(f"{name}.__main__") is not None
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None and "__main__" in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _listed(known: list[str]) -> str:

@@ -102,8 +102,9 @@ def test_run_finds_services_by_name(tmp_path: Path) -> None:
     (package / "echo" / "__main__.py").write_text("import sys; print(sys.argv[1:]); sys.exit(7)")
     sources = tmp_path / "connectors" / "sources"
     sources.mkdir(parents=True)
-    for file in (sources.parent / "__init__.py", sources / "__init__.py", sources / "table.py"):
+    for file in (sources.parent / "__init__.py", sources / "__init__.py", sources / "library.py"):
         file.touch()
+    (sources / "a_table.py").write_text("if __name__ == '__main__': print('here')")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {"PYTHONPATH": f"{tmp_path}:{Path(hutong.cli.__file__).parents[2]}", "PATH": "/usr/bin:/bin"}
@@ -116,8 +117,9 @@ def test_run_finds_services_by_name(tmp_path: Path) -> None:
             check=False,
         )
 
-    assert run().stdout.endswith("There are:\n  sources.table\n  echo\n")
-    assert run("nope").stderr.endswith("there is no service or connector 'nope'; there are:\n  sources.table\n  echo\n")
+    assert run().stdout.endswith("There are:\n  sources.a_table\n  echo\n")
+    assert run("nope").stderr.endswith("there is no service or connector 'nope'; there are:\n  sources.a_table\n  echo\n")
+    assert run("a-table").stdout == "here\n"
     started = run("echo", "--option", "value", "--help")
     assert (started.returncode, started.stdout) == (7, "['--option', 'value', '--help']\n")
     assert run("table").returncode == run("sources/table").returncode == 0
