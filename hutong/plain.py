@@ -7,6 +7,7 @@ Plain data is what Avro's writer takes and its reader gives: mappings under Avro
 from __future__ import annotations
 
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +59,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-class _Compiler:
+class _Compiler(ABC):
     """Walks a schema; a subclass says what becomes of records and unions. None means: leave the value as it is."""
 
     def __init__(self, parsed: Parsed, classes: dict[str, type[AvroRecord]]) -> None:
@@ -99,11 +100,11 @@ class _Compiler:
 
         return convert
 
-    def record(self, schema: dict[str, Any], fields: list[tuple[str, _Convert | None]]) -> _Convert | None:
-        raise NotImplementedError
+    @abstractmethod
+    def record(self, schema: dict[str, Any], fields: list[tuple[str, _Convert | None]]) -> _Convert | None: ...
 
-    def union(self, branches: list[Schema]) -> _Convert | None:
-        raise NotImplementedError
+    @abstractmethod
+    def union(self, branches: list[Schema]) -> _Convert | None: ...
 
     def enum(self) -> _Convert | None:
         return None

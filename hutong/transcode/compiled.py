@@ -24,7 +24,7 @@ from hutong.contracts.shape import holds, same_bytes
 from hutong.errors import MalformedEvent, TransformFailed
 from hutong.transcode.guard import compile_guard
 from hutong.transcode.leaves import Read, null_byte, reader, writer
-from hutong.transcode.reference import Entry, Output, ReferenceTranscoder, Transcoded, VersionPlans, all_hold
+from hutong.transcode.reference import Entry, ReferenceTranscoder, Transcoded, VersionPlans, run_plans
 
 __all__ = ["CompiledTranscoder", "Transcoder", "transcoder"]
 
@@ -59,7 +59,7 @@ class CompiledTranscoder:
     def __init__(self, event: EventSchema, versions: Sequence[VersionPlans]) -> None:
         marks = _Marks(event.parsed)
         self._key = [(marks.place(path), reader(event.parsed, marks.type_of(path))) for path in event.key]
-        self._index: RowIndex[tuple[Entry, Body]] = RowIndex()
+        self._index: RowIndex[Entry] = RowIndex()
         self._rows: dict[str, tuple[int, Read]] = {}
         self.plans = 0
         left: list[VersionPlans] = []
@@ -84,21 +84,7 @@ class CompiledTranscoder:
             raise MalformedEvent("wrong_key", f"the Kafka key is not the value of {self._key_names}")
         data = self._looked_at(value, places)
         result = Transcoded([], []) if self._rest is None else self._rest.transcode_guarded(key, value, moments)
-        bodies: dict[str, bytes] = {}
-        for (plan, tests), make in self._index.candidates(data):
-            if not plan.in_force(moments):
-                continue
-            try:
-                if tests and not all_hold(plan, tests, data):
-                    continue
-                body = bodies.get(plan.signature) if plan.signature else None
-                if body is None:
-                    body = make(value, places)
-                    if plan.signature:
-                        bodies[plan.signature] = body
-                result.outputs.append(Output(plan, plan.key(key, data), plan.frame + body))
-            except TransformFailed as failure:
-                result.failures.append(failure)
+        run_plans(self._index.candidates(data), (value, places), key, data, moments, result)
         return result
 
     def _looked_at(self, value: bytes, places: tuple[int, ...]) -> dict[str, Any]:
@@ -125,7 +111,7 @@ class CompiledTranscoder:
             self._rows[path] = (marks.place(path), reader(event.parsed, marks.type_of(path)))
         position = indexed_position(rows)
         row = rows[position] if position is not None else None
-        self._index.add(((plan, plan.residual(position)), make), row if isinstance(row, FieldRow) else None, granted.parsed)
+        self._index.add((plan, plan.residual(position), make), row if isinstance(row, FieldRow) else None, granted.parsed)
         self.plans += 1
 
 

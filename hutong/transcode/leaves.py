@@ -94,7 +94,7 @@ def writer(schema: Schema) -> Write:
         case None, "double":
             return struct.Struct("<d").pack
         case _:
-            raise NotImplementedError(f"no transform makes a {kind(schema)}")
+            raise TypeError(f"no transform makes a {kind(schema)}")
 
 
 def _text(text: str) -> bytes:

@@ -9,8 +9,9 @@ calls this per event.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import fastavro
@@ -27,7 +28,7 @@ from hutong.contracts.shape import holds
 from hutong.errors import MalformedEvent, TransformFailed
 from hutong.transcode.guard import compile_guard
 
-__all__ = ["Entry", "Output", "ReferenceTranscoder", "Transcoded", "VersionPlans", "all_hold"]
+__all__ = ["Entry", "Output", "ReferenceTranscoder", "Transcoded", "VersionPlans", "run_plans"]
 
 
 class Output(NamedTuple):
@@ -45,8 +46,8 @@ class Transcoded(NamedTuple):
     failures: list[TransformFailed]
 
 
-Entry = tuple[Plan, tuple[Test, ...]]
-"""A plan, and the tests that the index leaves open."""
+Entry = tuple[Plan, tuple[Test, ...], Callable[..., bytes]]
+"""A plan, the tests that the index leaves open, and what makes the delivery's Avro value."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +70,11 @@ class VersionPlans:
         rows = plan.grant.agreement.rows
         position = indexed_position(rows)
         row = rows[position] if position is not None else None
-        self.index.add((plan, plan.residual(position)), row if isinstance(row, FieldRow) else None, self.reader.parsed)
+        self.index.add(
+            (plan, plan.residual(position), partial(_encode, plan)),
+            row if isinstance(row, FieldRow) else None,
+            self.reader.parsed,
+        )
 
 
 class ReferenceTranscoder:
@@ -120,7 +125,7 @@ class ReferenceTranscoder:
                     if plan.in_force(moments)
                 )
                 continue
-            _run(version.index.candidates(shaped), key, shaped, moments, result)
+            run_plans(version.index.candidates(shaped), (shaped,), key, shaped, moments, result)
         return result
 
     def _shaped(self, value: bytes, reader: EventSchema) -> dict[str, Any]:
@@ -163,17 +168,34 @@ class ReferenceTranscoder:
             raise MalformedEvent("wrong_key", f"the Kafka key is not the value of {', '.join(self._writer.key)}")
 
 
-def _run(candidates: list[Entry], key: bytes, data: dict[str, Any], moments: tuple[int, int], result: Transcoded) -> None:
+def run_plans(
+    candidates: Iterable[Entry],
+    source: tuple[Any, ...],
+    key: bytes,
+    data: Mapping[str, Any],
+    moments: tuple[int, int],
+    result: Transcoded,
+) -> None:
+    """Test, project and encode for each candidate; deliveries that are equal are made once.
+
+    Args:
+        candidates: what the index found.
+        source: what the entries' ``make`` takes.
+        key: the event's key.
+        data: what row conditions and keys look at.
+        moments: earliest and latest instant at which an agreement must be in force.
+        result: takes outputs and failures.
+    """
     bodies: dict[str, bytes] = {}
-    for plan, tests in candidates:
+    for plan, tests, make in candidates:
         if not plan.in_force(moments):
             continue
         try:
-            if tests and not all_hold(plan, tests, data):
+            if tests and not _all_hold(plan, tests, data):
                 continue
             body = bodies.get(plan.signature) if plan.signature else None
             if body is None:
-                body = _encode(plan, data)
+                body = make(*source)
                 if plan.signature:
                     bodies[plan.signature] = body
             result.outputs.append(Output(plan, plan.key(key, data), plan.frame + body))
@@ -181,7 +203,7 @@ def _run(candidates: list[Entry], key: bytes, data: dict[str, Any], moments: tup
             result.failures.append(failure)
 
 
-def all_hold(plan: Plan, tests: tuple[Test, ...], data: Mapping[str, Any]) -> bool:
+def _all_hold(plan: Plan, tests: tuple[Test, ...], data: Mapping[str, Any]) -> bool:
     """Whether all row conditions hold; one that cannot be evaluated fails the event for its agreement."""
     try:
         for test in tests:

