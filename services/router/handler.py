@@ -47,7 +47,6 @@ class Router:
         """
         self._tally = _Tally()
         delivered = self._tally.delivered
-        table = self._table()
         now_ms = time.time_ns() // 1_000_000
         self._schemas.fetch(
             (str(message.topic()), value[:FRAME_BYTES])
@@ -56,6 +55,7 @@ class Router:
         )
         for message in batch:
             record = _inbound(message)
+            table = self._table()  # asked for every event: a revocation must not wait for the end of a large batch
             routed = self._route(table, record, now_ms)
             undeliverable = []
             for topic, key, value, headers, agreement in routed.deliveries:

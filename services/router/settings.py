@@ -33,7 +33,7 @@ class RouterSettings(BaseModel):
 
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     group: Annotated[str, Field(pattern=r"^hutong\.[a-z0-9.-]{1,100}$")] = "hutong.router"
-    batch_events: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    batch_events: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     transaction_seconds: Annotated[float, Field(ge=2, le=900)] = 10.0
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 0

@@ -1,6 +1,6 @@
 """The agreements in force, as this router sees them: from the control topic's records to a compiled table.
 
-Neighbours: ``hutong.kafka.control`` calls ``update`` from its thread; the handler takes ``table`` at the start of every batch.
+Neighbours: ``hutong.kafka.control`` calls ``update`` from its thread; the handler asks for ``table`` with every event.
 """
 
 from __future__ import annotations
