@@ -94,6 +94,14 @@ def load(home: Home) -> State | None:
         ) from exc
 
 
+def new_cluster_id() -> str:
+    """A UUID in Kafka's form. Never one that begins with a hyphen: Kafka's own commands take that for an option."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
 def save(home: Home, state: State) -> None:
     """Remember it, for clients too."""
     nodes: list[dict[str, Any]] = [
@@ -143,7 +151,7 @@ def settle(known: State | None, wish: Wish, running: frozenset[str]) -> State:
         remedy = _NEW_PORT.format(option="--registry-port")
         registry_port = _known_port(wish.registry_port, registry_port, taken, "the registry", remedy)
         management_port = _inner_port(management_port, taken)
-    cluster_id = known.cluster_id if known else base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+    cluster_id = known.cluster_id if known else new_cluster_id()
     return State(cluster_id=cluster_id, nodes=nodes, registry_port=registry_port, management_port=management_port)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hutong.embedded import ports
-from hutong.embedded.state import State, Wish, load, save, settle
+from hutong.embedded.state import State, Wish, load, new_cluster_id, save, settle
 from hutong.errors import ConfigurationError, HutongError
 from hutong.home import Home
 
@@ -136,3 +136,10 @@ def test_answering_and_free_ports_are_told_apart() -> None:
     with occupied(port):
         assert (ports.is_free(port), ports.answers(port)) == (False, True)
     assert (ports.is_free(port), ports.answers(port)) == (True, False)
+
+
+def test_no_cluster_id_looks_like_an_option() -> None:
+    """One random id in 64 begins with a hyphen, and Kafka's storage tool would take it for an option."""
+    ids = {new_cluster_id() for _ in range(2000)}
+    assert len(ids) == 2000
+    assert not any(one.startswith("-") for one in ids)
