@@ -1,1 +1,1 @@
-"""How fast the line is, measured on the real processes. Run with ``make bench``."""
+"""How fast the line is beside its peers, measured on real processes. Run with ``make bench``."""

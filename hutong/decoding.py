@@ -13,7 +13,8 @@ from typing import Any
 import fastavro
 from fastavro.read import SchemaResolutionError
 
-from hutong.contracts.avro import Schema, parse
+from hutong.contracts.avro import Parsed, Schema, parse
+from hutong.contracts.decoder import UNREADABLE, compile_read
 from hutong.contracts.framing import FRAME_BYTES, unframe
 from hutong.contracts.shape import fingerprint
 from hutong.errors import ConfigurationError, DeclarationError, MalformedEvent
@@ -37,7 +38,7 @@ class Decoder:
 
     def __init__(self, schemas: Schemas, models: Sequence[type[RootRecord]] = ()) -> None:
         self._schemas, self._models = schemas, tuple(models)
-        self._readers: dict[int, Callable[[bytes], Any]] = {}
+        self._readers: dict[bytes, Callable[[bytes], Any]] = {}  # by frame
 
     def decode(self, value: bytes | None) -> Any:
         """The value's data.
@@ -48,10 +49,9 @@ class Decoder:
         """
         if value is None:
             raise MalformedEvent("null_value", "the record has no value")
-        schema_id = unframe(value)
-        reader = self._readers.get(schema_id)
+        reader = self._readers.get(value[:FRAME_BYTES])
         if reader is None:
-            reader = self._readers[schema_id] = self._reader(schema_id)
+            reader = self._readers[value[:FRAME_BYTES]] = self._reader(unframe(value))
         return reader(value)
 
     def _reader(self, schema_id: int) -> Callable[[bytes], Any]:
@@ -63,12 +63,12 @@ class Decoder:
         except DeclarationError as error:
             raise MalformedEvent("unknown_schema", f"schema {schema_id}: {error.problem}") from None
         if not self._models:
-            return _plain_reader(parsed.root, None)
+            return _quick_reader(parsed)
         name = parsed.root["name"] if isinstance(parsed.root, dict) and "name" in parsed.root else ""
         model = self._model(name)
         wanted = parse(model.avro_schema)
-        read = _plain_reader(parsed.root, None if fingerprint(wanted) == fingerprint(parsed) else wanted.root)
-        return _model_reader(read, model)
+        same = fingerprint(wanted) == fingerprint(parsed)
+        return _model_reader(_quick_reader(parsed) if same else _plain_reader(parsed.root, wanted.root), model)
 
     def _model(self, record: str) -> type[RootRecord]:
         if len(self._models) == 1:
@@ -78,6 +78,21 @@ class Decoder:
                 return model
         known = ", ".join(model.__name__ for model in self._models)
         raise MalformedEvent("no_model", f"none of the given models ({known}) is of the record {record}")
+
+
+def _quick_reader(parsed: Parsed) -> Callable[[bytes], Any]:
+    """Generated code reads what is as it should be; fastavro reads the rest, and says what is wrong."""
+    quick, thorough = compile_read(parsed), _plain_reader(parsed.root, None)
+    if quick is None:
+        return thorough
+
+    def read(value: bytes) -> Any:
+        try:
+            return quick(value, FRAME_BYTES)
+        except UNREADABLE:
+            return thorough(value)
+
+    return read
 
 
 def _plain_reader(writer: Schema, reader: Schema | None) -> Callable[[bytes], Any]:

@@ -14,8 +14,9 @@ from hutong.contracts.schema import EventSchema
 from hutong.errors import ContractViolation
 from hutong.event import is_traceparent, new_event_id
 from hutong.model import ChangeEvent
+from hutong.plain import packer
 
-__all__ = ["Sealed", "contract_of", "seal"]
+__all__ = ["Sealed", "checked_id", "checked_time", "checked_trace", "contract_of", "current_trace", "seal"]
 
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 """No register in use reaches further back; an earlier time is a unit that was mistaken."""
@@ -78,23 +79,22 @@ def seal(
     Raises:
         ContractViolation: the data or an attribute breaks a rule.
     """
-    # dict first: it is the common mapping, and pydantic's isinstance is slow
-    checked = schema.check(event if isinstance(event, dict) or not isinstance(event, ChangeEvent) else event.to_data())
-    key = schema.key_of(checked)
-    try:
-        body = schema.encode(checked)
-    except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
-        raise ContractViolation(schema.contract, "", "encoding", f"a value cannot be encoded ({type(error).__name__})") from None
+    key, body = packer(type(event))(event) if isinstance(event, ChangeEvent) else schema.pack(event)
     return Sealed(
-        id=new_event_id() if id is None else _checked_id(schema.contract, id),
+        id=new_event_id() if id is None else checked_id(schema.contract, id),
         key=key,
         body=body,
-        time=_checked_time(schema.contract, time),
-        traceparent=_checked_trace(schema.contract, traceparent),
+        time=datetime.now(UTC) if time is None else checked_time(schema.contract, time),
+        traceparent=current_trace() if traceparent is None else checked_trace(schema.contract, traceparent),
     )
 
 
-def _checked_id(contract: str, event_id: str) -> str:
+def checked_id(contract: str, event_id: str) -> str:
+    """An event id that the application gave.
+
+    Raises:
+        ContractViolation: it is none.
+    """
     if (
         not isinstance(event_id, str)
         or not 0 < len(event_id.encode(errors="replace")) <= _MAX_ID_BYTES
@@ -104,10 +104,13 @@ def _checked_id(contract: str, event_id: str) -> str:
     return event_id
 
 
-def _checked_time(contract: str, moment: datetime | None) -> datetime:
+def checked_time(contract: str, moment: datetime) -> datetime:
+    """When the application says that the change happened.
+
+    Raises:
+        ContractViolation: it cannot be.
+    """
     now = datetime.now(UTC)
-    if moment is None:
-        return now
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise ContractViolation(contract, "time", "time_zone", "the event's time is a datetime with a time zone")
     if moment > now + _CLOCK_DRIFT:
@@ -121,15 +124,18 @@ def _checked_time(contract: str, moment: datetime | None) -> datetime:
     return moment
 
 
-def _checked_trace(contract: str, traceparent: str | None) -> str | None:
-    if traceparent is None:
-        return _current_trace()
+def checked_trace(contract: str, traceparent: str) -> str:
+    """A trace context that the application gave.
+
+    Raises:
+        ContractViolation: it is none.
+    """
     if not isinstance(traceparent, str) or not is_traceparent(traceparent):
         raise ContractViolation(contract, "traceparent", "attribute", "is not a W3C traceparent")
     return traceparent
 
 
-def _current_trace() -> str | None:
+def current_trace() -> str | None:
     """The current span's context, if the application has OpenTelemetry; Hutong itself does not need it."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:

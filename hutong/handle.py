@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hutong.errors import DeliveryFailed, HutongError
 from hutong.transport import Record
 
 if TYPE_CHECKING:
+    from hutong.line import Line
     from hutong.publisher import Publisher
 
 __all__ = ["Confirmed", "PublishHandle"]
@@ -31,14 +32,20 @@ class Confirmed(NamedTuple):
 class PublishHandle:
     """An event on its way to the brokers."""
 
-    __slots__ = ("_callbacks", "_error", "_publisher", "_record", "contract", "event_id")
+    __slots__ = ("_callbacks", "_error", "_line", "_publisher", "_record", "event_id")
 
-    def __init__(self, publisher: Publisher, contract: str, event_id: str) -> None:
+    def __init__(self, publisher: Publisher, line: Line, event_id: str) -> None:
         self.event_id = event_id
-        self._publisher, self.contract = publisher, contract
+        self._publisher = publisher
+        self._line = line
         self._record: Record | None = None
         self._error: HutongError | None = None
         self._callbacks: list[Callable[[PublishHandle], object]] | None = None  # most events have none, and there are many events
+
+    @property
+    def contract(self) -> str:
+        """The contract's name."""
+        return self._line.contract
 
     def done(self) -> bool:
         """Whether the brokers have confirmed or refused the event."""
@@ -88,9 +95,14 @@ class PublishHandle:
         if self._record is not None or self._error is not None:
             self._call_back()
 
-    def settle(self, error: HutongError | None, record: Record | None) -> None:
-        """The brokers' answer, from the publisher."""
-        self._error, self._record = error, record
+    def settle(self, error: Any, record: Any) -> None:
+        """The brokers' answer, from the sender."""
+        self._publisher.pending_handles.pop(self, None)
+        if error is None:
+            self._line.confirmations.add(record.latency() or 0.0)
+            self._record = record
+        else:
+            self._error = self._publisher.refused(self, self._line, error)
         if self._callbacks:
             self._call_back()
 

@@ -5,16 +5,53 @@ Neighbours: ``publisher`` and ``subscription`` count here; services have their o
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import cache
 
-__all__ = ["DUPLICATES", "FAILURES", "PUBLISHED", "PUBLISH_SECONDS", "RECEIVED", "UNDECODABLE", "VIOLATIONS"]
+from prometheus_client import Counter, Histogram, Metric
 
-PUBLISHED = Counter("hutong_published_events", "Events that the brokers have confirmed.", ["contract"])
+__all__ = [
+    "DUPLICATES",
+    "FAILURES",
+    "PUBLISHED",
+    "PUBLISH_SECONDS",
+    "RECEIVED",
+    "UNDECODABLE",
+    "VIOLATIONS",
+    "Confirmations",
+    "confirmations",
+]
+
+
+class _Published(Counter):
+    """Counts what is waiting to be counted whenever somebody looks."""
+
+    def collect(self) -> Iterable[Metric]:
+        for waiting in list(_EVERY):
+            waiting.count()
+        return super().collect()
+
+
+class _Seconds(Histogram):
+    def observe_all(self, amounts: list[float]) -> None:
+        """As ``observe`` for each: one bucket at a time instead of one amount."""
+        ordered, done = sorted(amounts), 0
+        self._sum.inc(sum(ordered))
+        for number, bound in enumerate(self._upper_bounds):
+            below = bisect_right(ordered, bound)
+            if below > done:
+                self._buckets[number].inc(below - done)
+                done = below
+
+
+PUBLISHED = _Published("hutong_published_events", "Events that the brokers have confirmed.", ["contract"])
 VIOLATIONS = Counter(
     "hutong_contract_violations", "Events that were refused before sending, by the rule they broke.", ["contract", "rule"]
 )
 FAILURES = Counter("hutong_publish_failures", "Events that were sent and not confirmed.", ["contract"])
-PUBLISH_SECONDS = Histogram(
+PUBLISH_SECONDS = _Seconds(
     "hutong_publish_seconds",
     "Time from publish to the brokers' confirmation.",
     # A confirmation takes a few milliseconds; a minute means that a broker was away.
@@ -23,3 +60,41 @@ PUBLISH_SECONDS = Histogram(
 RECEIVED = Counter("hutong_received_events", "Events handed to the application.", ["topic"])
 DUPLICATES = Counter("hutong_duplicate_events", "Events that came again and were left out.", ["topic"])
 UNDECODABLE = Counter("hutong_undecodable_events", "Records that are no readable event and were skipped.", ["topic"])
+
+
+_MANY = 250  # counted together: each metric has a lock, and confirmations come tens of thousands a second
+_EVERY: list[Confirmations] = []
+
+
+class Confirmations:
+    """Confirmations of one contract's events, counted many at a time. May be used from several threads."""
+
+    def __init__(self, contract: str) -> None:
+        self._published = PUBLISHED.labels(contract)
+        self._latencies: list[float] = []
+        self._lock = threading.Lock()
+
+    def add(self, seconds: float) -> None:
+        """One event was confirmed so long after it was published."""
+        latencies = self._latencies
+        latencies.append(seconds)
+        if len(latencies) >= _MANY:
+            self.count()
+
+    def count(self) -> None:
+        """Put into the metrics what was added."""
+        if not self._latencies:
+            return
+        with self._lock:
+            some = self._latencies[:]
+            del self._latencies[: len(some)]  # another thread may have added since
+        self._published.inc(len(some))
+        PUBLISH_SECONDS.observe_all(some)
+
+
+@cache
+def confirmations(contract: str) -> Confirmations:
+    """The one of a contract."""
+    found = Confirmations(contract)
+    _EVERY.append(found)
+    return found

@@ -14,9 +14,10 @@ from functools import cache
 from typing import Any
 
 from hutong.contracts.avro import Parsed, Schema, is_null, kind, parse
-from hutong.model import AvroRecord, RootRecord
+from hutong.contracts.encoder import UNSURE
+from hutong.model import AvroRecord, ChangeEvent, RootRecord
 
-__all__ = ["Converter", "converter"]
+__all__ = ["Converter", "converter", "packer"]
 
 _Convert = Callable[[Any], Any]
 
@@ -38,6 +39,24 @@ def converter(model: type[RootRecord]) -> Converter:
         to_plain=_ToPlain(parsed, classes).compile(parsed.root) or _same,
         from_plain=inward or _same,
     )
+
+
+@cache
+def packer(model: type[ChangeEvent]) -> Callable[[ChangeEvent], tuple[str, bytes]]:
+    """``EventSchema.pack`` for the instances of a model: straight from their attributes where all is as it should be."""
+    schema = model.event_schema()
+    forms = {name: (one, one.attributes()) for name, one in record_classes(model).items()}
+    straight = schema.pack_of(forms)
+    if straight is None:
+        return lambda event: schema.pack(event.to_data())
+
+    def pack(event: ChangeEvent) -> tuple[str, bytes]:
+        try:
+            return straight(event)
+        except UNSURE:
+            return schema.pack(event.to_data())
+
+    return pack
 
 
 def record_classes(model: type[AvroRecord]) -> dict[str, type[AvroRecord]]:

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from hutong.contracts.avro import Schema
-from hutong.contracts.framing import frame
-from hutong.contracts.schema import EventSchema, pub_topic
+from hutong.contracts.schema import EventSchema
 from hutong.contracts.shape import fingerprint
-from hutong.envelope import Sealed, contract_of, seal
+from hutong.envelope import Sealed, checked_id, checked_time, checked_trace, contract_of, current_trace
 from hutong.errors import (
-    ConfigurationError,
     ContractViolation,
     DeliveryFailed,
     EventTooLarge,
@@ -30,11 +26,13 @@ from hutong.errors import (
     QueueFull,
     UnknownContract,
 )
-from hutong.event import Attributes, rfc3339, source_of
 from hutong.handle import PublishHandle
-from hutong.metrics import FAILURES, PUBLISH_SECONDS, PUBLISHED, VIOLATIONS
+from hutong.line import Line, check_clock
+from hutong.metrics import FAILURES, VIOLATIONS
 from hutong.model import ChangeEvent
-from hutong.transport import Record, Transport, schema_id, subject_of, transport_for
+from hutong.plain import packer
+from hutong.stamps import new_tail, rfc3339, stamp
+from hutong.transport import Transport, schema_id, subject_of, transport_for
 
 if TYPE_CHECKING:
     from hutong.kafka.settings import Settings
@@ -44,28 +42,13 @@ __all__ = ["Event", "PublishHandle", "Publisher"]
 Event = ChangeEvent | Mapping[str, Any]
 """What can be published."""
 
-_MAX_CLOCK_OFFSET = 300.0
 _REMEMBERED_FAILURES = (
     100_000  # ids kept for flush(); beyond that the brokers have been away for long and the count is what matters
 )
 
 
-# Most headers are the same for every event of a contract: each event's list is a copy in which these two are put.
-_SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
-_NAMES = [name for name, _ in Attributes(id="", source="", type="", time=_SOME_TIME).to_headers()]
-_ID, _TIME = _NAMES.index("ce_id"), _NAMES.index("ce_time")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """All that is the same for every event of one contract version."""
-
-    contract: str
-    topic: str
-    headers: list[tuple[str, bytes]]
-    frame: bytes
-    schema: EventSchema | None
-    published: Any
+def _time_header(moment: datetime) -> tuple[str, bytes]:
+    return ("ce_time", rfc3339(moment).encode())
 
 
 class Publisher:
@@ -95,9 +78,10 @@ class Publisher:
         self._sender = self._transport.sender()
         self._schemas = self._transport.schemas()
         self._contracts = dict(contracts or {})
-        self._lines: dict[Any, _Line] = {}
-        self._pending: dict[PublishHandle, None] = {}
+        self._lines: dict[Any, Line] = {}
+        self.pending_handles: dict[PublishHandle, None] = {}
         self._failed: dict[str, HutongError] = {}
+        self._polled = 0
         self._closed = False
 
     def publish(
@@ -130,13 +114,25 @@ class Publisher:
             PublisherClosed: ``close`` was called.
         """
         self._open()
-        line = self._line(event, contract)
+        kind = type(event)
+        line = self._lines.get(contract if kind is dict else kind)
+        if line is None or (contract is not None and contract != line.contract):
+            line = self._line(event, contract)
+        now = stamp()
         try:
-            sealed = seal(line.schema, event, id=id, time=time, traceparent=traceparent)  # type: ignore[arg-type]
+            key, body = line.pack(event)  # type: ignore[misc]
+            event_id = now.prefix + new_tail() if id is None else checked_id(line.contract, id)
+            moment = now.header if time is None else _time_header(checked_time(line.contract, time))
+            trace = current_trace() if traceparent is None else checked_trace(line.contract, traceparent)
         except ContractViolation as violation:
             VIOLATIONS.labels(violation.contract, violation.rule).inc()
             raise
-        return self._send(line, sealed, self.limits.block_seconds if block else 0.0)
+        handle = self._send(line, key, body, event_id, moment, trace, self.limits.block_seconds if block else 0.0)
+        # Confirmations come in while the application only publishes; looking more often than this costs more than it gives.
+        if now.millisecond != self._polled:
+            self._polled = now.millisecond
+            self._sender.poll(0)
+        return handle
 
     def forward(self, contract: str, version: int, shape: str, event: Sealed) -> PublishHandle:
         """Send an event that was sealed before, as the outbox relay does. Raises as ``publish`` does."""
@@ -144,8 +140,12 @@ class Publisher:
         line = self._lines.get((contract, version, shape))
         if line is None:
             self._own(contract)
-            line = self._add((contract, version, shape), contract, None, schema_id(self._schemas, contract, version, shape))
-        return self._send(line, event, self.limits.block_seconds)
+            registered = schema_id(self._schemas, contract, version, shape)
+            line = self._add((contract, version, shape), Line.of(contract, self.department, registered))
+        moment = _time_header(event.time)
+        handle = self._send(line, event.key, event.body, event.id, moment, event.traceparent, self.limits.block_seconds)
+        self._sender.poll(0)
+        return handle
 
     def prepare(self, event: Event, contract: str | None = None) -> None:
         """Look up what the contract's first event needs, so that ``publish`` does not."""
@@ -158,7 +158,7 @@ class Publisher:
     @property
     def pending(self) -> int:
         """Events that are neither confirmed nor refused yet."""
-        return len(self._pending)
+        return len(self.pending_handles)
 
     def poll(self, seconds: float) -> None:
         """Take confirmations in; ``publish``, ``flush`` and ``PublishHandle.result`` do it too."""
@@ -171,7 +171,7 @@ class Publisher:
             DeliveryFailed: with the ids of all events that are not confirmed, since the last flush.
         """
         self._sender.flush(timeout)
-        ids = [*self._failed, *(handle.event_id for handle in list(self._pending))]
+        ids = [*self._failed, *(handle.event_id for handle in list(self.pending_handles))]
         if not ids:
             return
         cause = next(iter(self._failed.values()), None) or self._sender.trouble()
@@ -191,12 +191,20 @@ class Publisher:
         try:
             self.flush(timeout)
         finally:
-            if self._pending:
+            if self.pending_handles:
                 self._sender.discard()
 
     def trouble(self) -> HutongError | None:
         """Why nothing gets through at the moment, if that is known."""
         return self._sender.trouble()
+
+    def refused(self, handle: PublishHandle, line: Line, error: Any) -> HutongError:
+        """The brokers do not have this event; the answer is the error in Hutong's words."""
+        explained = self._sender.explain(error, line.topic)
+        FAILURES.labels(line.contract).inc()
+        if len(self._failed) < _REMEMBERED_FAILURES:
+            self._failed[handle.event_id] = explained
+        return explained
 
     def seen(self, handle: PublishHandle) -> None:
         """The application knows of this failure: ``flush`` need not tell it again."""
@@ -213,36 +221,39 @@ class Publisher:
                 raise
             exc.add_note(str(failure))  # the block's own error stays the one that is raised
 
-    def _send(self, line: _Line, event: Sealed, block_seconds: float) -> PublishHandle:
-        value = line.frame + event.body
+    def _send(
+        self,
+        line: Line,
+        key: str,
+        body: bytes,
+        event_id: str,
+        moment: tuple[str, bytes],
+        trace: str | None,
+        block_seconds: float,
+    ) -> PublishHandle:
+        value = line.frame + body
         if len(value) > self.limits.max_event_bytes:
             raise EventTooLarge(
                 f"{line.contract}: the encoded event has {len(value)} bytes, over the limit of {self.limits.max_event_bytes}; "
                 f"send a reference instead of the content, or raise HUTONG_MAX_EVENT_BYTES and the topic's max.message.bytes"
             )
-        headers = line.headers.copy()
-        headers[_ID] = ("ce_id", event.id.encode())
-        headers[_TIME] = ("ce_time", rfc3339(event.time).encode())
-        if event.traceparent:
-            headers.append(("traceparent", event.traceparent.encode()))
-        handle = PublishHandle(self, line.contract, event.id)
-        self._pending[handle] = None
+        headers = line.headers(event_id, moment, trace)
+        handle = PublishHandle(self, line, event_id)
+        self.pending_handles[handle] = None
         try:
-            self._queue(line, event.key.encode(), value, headers, handle, block_seconds)
+            self._queue(line, key.encode(), value, headers, handle, block_seconds)
         except BaseException:
-            self._pending.pop(handle, None)
+            self.pending_handles.pop(handle, None)
             raise
-        self._sender.poll(0)
         return handle
 
     def _queue(
-        self, line: _Line, key: bytes, value: bytes, headers: list[tuple[str, bytes]], handle: PublishHandle, block_seconds: float
+        self, line: Line, key: bytes, value: bytes, headers: list[tuple[str, bytes]], handle: PublishHandle, block_seconds: float
     ) -> None:
-        settle = partial(self._settle, handle, line)
         deadline: float | None = None
         while True:
             try:
-                return self._sender.send(line.topic, key, value, headers, settle)
+                return self._sender.send(line.topic, key, value, headers, handle.settle)
             except QueueFull:
                 deadline = deadline or clock.monotonic() + block_seconds
                 if clock.monotonic() >= deadline:
@@ -250,24 +261,11 @@ class Publisher:
                     raise
                 self._sender.poll(0.05)
 
-    def _settle(self, handle: PublishHandle, line: _Line, error: Any, record: Record) -> None:
-        self._pending.pop(handle, None)
-        if error is None:
-            line.published.inc()
-            PUBLISH_SECONDS.observe(record.latency() or 0.0)
-            handle.settle(None, record)
-            return
-        explained = self._sender.explain(error, line.topic)
-        FAILURES.labels(line.contract).inc()
-        if len(self._failed) < _REMEMBERED_FAILURES:
-            self._failed[handle.event_id] = explained
-        handle.settle(explained, None)
-
     def _open(self) -> None:
         if self._closed:
             raise PublisherClosed(f"the publisher of {self.department} is closed; make a new one")
 
-    def _line(self, event: Event, contract: str | None) -> _Line:
+    def _line(self, event: Event, contract: str | None) -> Line:
         is_model = not isinstance(event, dict) and isinstance(event, ChangeEvent)  # in this order: pydantic's isinstance is slow
         key = type(event) if is_model else contract
         line = self._lines.get(key)
@@ -276,18 +274,12 @@ class Publisher:
         name = contract_of(event, contract)
         self._own(name)
         schema = type(event).event_schema() if isinstance(event, ChangeEvent) else self._schema(name)
-        return self._add(key, name, schema, schema_id(self._schemas, name, schema.version, fingerprint(schema.parsed)))
+        pack = packer(type(event)) if isinstance(event, ChangeEvent) else schema.pack
+        registered = schema_id(self._schemas, name, schema.version, fingerprint(schema.parsed))
+        return self._add(key, Line.of(name, self.department, registered, schema, pack))
 
-    def _add(self, key: Any, contract: str, schema: EventSchema | None, registered: int) -> _Line:
-        line = _Line(
-            contract=contract,
-            topic=pub_topic(contract),
-            headers=Attributes(id="", source=source_of(self.department), type=contract, time=_SOME_TIME).to_headers(),
-            frame=frame(registered),
-            schema=schema,
-            published=PUBLISHED.labels(contract),
-        )
-        self._check_clock()
+    def _add(self, key: Any, line: Line) -> Line:
+        check_clock(self._schemas.clock_offset())
         self._lines[key] = line
         return line
 
@@ -304,12 +296,3 @@ class Publisher:
                 raise UnknownContract(f"the bus has no contract {contract}: check the name, or run 'hutong apply'")
             schema = registered.schema
         return EventSchema(schema)
-
-    def _check_clock(self) -> None:
-        offset = self._schemas.clock_offset()
-        if offset is not None and abs(offset) > _MAX_CLOCK_OFFSET:
-            side = "ahead of" if offset > 0 else "behind"
-            raise ConfigurationError(
-                f"this machine's clock is {abs(offset):.0f} s {side} the bus: events would carry wrong times; "
-                f"set the clock (NTP), then start again"
-            )

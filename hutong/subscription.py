@@ -20,6 +20,7 @@ from hutong.agreements.agreement import sub_topic
 from hutong.decoding import Decoder, models_of
 from hutong.errors import BusError, ConfigurationError, MalformedEvent
 from hutong.event import Attributes
+from hutong.frozen import maker
 from hutong.metrics import DUPLICATES, RECEIVED, UNDECODABLE
 from hutong.model import RootRecord
 from hutong.options import Options, check_options, start_of
@@ -63,6 +64,9 @@ class ReceivedEvent(Generic[Data]):
     def timestamp(self) -> datetime:
         """When it was delivered."""
         return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+
+
+_received = maker(ReceivedEvent)
 
 
 class Subscription(Generic[Data]):
@@ -138,12 +142,16 @@ class Subscription(Generic[Data]):
         if self._closed:
             raise ConfigurationError(f"the subscription to {self.topic} is closed; make a new one")
         self._processed()
-        deadline = clock.monotonic() + timeout
+        deadline: float | None = None
         while True:
-            self._keep_up()
+            now = clock.monotonic()
+            if now >= self._next_commit:
+                self._keep_up(now)
             event = self._next_of_buffer()
             if event is not None:
                 return event
+            if deadline is None:
+                deadline = now + timeout
             left = deadline - clock.monotonic()
             self._buffer.extend(self._reader.read(_BATCH, max(0.0, min(left, _COMMIT_SECONDS))))
             if not self._buffer and left <= 0:
@@ -201,11 +209,8 @@ class Subscription(Generic[Data]):
     def _pass(self, record: Record) -> None:
         self._positions[record.topic() or "", record.partition() or 0] = (record.offset() or 0) + 1
 
-    def _keep_up(self) -> None:
+    def _keep_up(self, now: float) -> None:
         """Now and then: store positions, and let the client take part in the group's life while the buffer is still full."""
-        now = clock.monotonic()
-        if now < self._next_commit:
-            return
         self._next_commit = now + _COMMIT_SECONDS
         self._commit(wait=False)
         if self._buffer:
@@ -253,14 +258,14 @@ class Subscription(Generic[Data]):
             attributes = Attributes.from_headers(record.headers() or ())
             data = self._decoder.decode(record.value())
             key = record.key()
-            return ReceivedEvent(
-                attributes=attributes,
-                data=data,
-                key=None if key is None else key.decode(),
-                topic=record.topic() or "",
-                partition=record.partition() or 0,
-                offset=record.offset() or 0,
-                timestamp_ms=record.timestamp()[1],
+            return _received(
+                attributes,
+                data,
+                None if key is None else key.decode(),
+                record.topic() or "",
+                record.partition() or 0,
+                record.offset() or 0,
+                record.timestamp()[1],
             )
         except UnicodeDecodeError:
             problem = MalformedEvent("key", "the key is not UTF-8")

@@ -10,6 +10,19 @@ from typing import Any
 from hypothesis import strategies as st
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LOGICAL: dict[str, dict[str, Any]] = {
+    "date": {"type": "int", "logicalType": "date"},
+    "time": {"type": "int", "logicalType": "time-millis"},
+    "fine time": {"type": "long", "logicalType": "time-micros"},
+    "millis": {"type": "long", "logicalType": "timestamp-millis"},
+    "micros": {"type": "long", "logicalType": "timestamp-micros"},
+    "local millis": {"type": "long", "logicalType": "local-timestamp-millis"},
+    "local micros": {"type": "long", "logicalType": "local-timestamp-micros"},
+    "uuid": {"type": "string", "logicalType": "uuid"},
+    "decimal": {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2},
+}
+"""Types that bytes alone do not tell, but for a decimal of fixed size, which has a name."""
 
 
 @st.composite
@@ -41,9 +54,8 @@ def _type(draw: st.DrawFn, depth: int, counter: Any, above: list[str], *, in_uni
         "string",
         "enum",
         "fixed",
-        "date",
-        "millis",
-        "decimal",
+        "fixed decimal",
+        *LOGICAL,
     ]
     nested = [] if depth <= 0 else ["record", "array", "map", *([] if in_union else ["union", "optional", "recursive"])]
     match draw(st.sampled_from(simple + nested * 2)):
@@ -51,12 +63,17 @@ def _type(draw: st.DrawFn, depth: int, counter: Any, above: list[str], *, in_uni
             return {"type": "enum", "name": f"t.E{next(counter)}", "symbols": ["A", "B", "C"]}
         case "fixed":
             return {"type": "fixed", "name": f"t.F{next(counter)}", "size": draw(st.integers(0, 5))}
-        case "date":
-            return {"type": "int", "logicalType": "date"}
-        case "millis":
-            return {"type": "long", "logicalType": "timestamp-millis"}
-        case "decimal":
-            return {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2}
+        case "fixed decimal":
+            return {
+                "type": "fixed",
+                "name": f"t.F{next(counter)}",
+                "size": 5,
+                "logicalType": "decimal",
+                "precision": 9,
+                "scale": 3,
+            }
+        case name if name in LOGICAL:
+            return dict(LOGICAL[name])
         case "record":
             return _record(draw, depth, counter, above)
         case "array":
@@ -96,6 +113,10 @@ def values(schema: Any, named: dict[str, Any] | None = None, *, depth: int = 0) 
             return st.sampled_from(schema["symbols"])
         case "fixed":
             return st.binary(min_size=schema["size"], max_size=schema["size"])
+        case "decimal":
+            largest = 10 ** schema["precision"] - 1
+            # As text: arithmetic would round to the 28 digits of Python's decimal context.
+            return st.integers(-largest, largest).map(lambda unscaled: Decimal(f"{unscaled}E-{schema.get('scale', 0)}"))
         case _:
             return _PLAIN[kind]
 
@@ -117,10 +138,13 @@ _PLAIN: dict[str, st.SearchStrategy[Any]] = {
     "bytes": st.binary(max_size=12),
     "string": _TEXT,
     "date": st.dates(date(1, 1, 1), date(9999, 12, 31)),
-    "timestamp-millis": st.integers(-(10**12), 10**12).map(
-        lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
-    ),
-    "decimal": st.integers(-(10**8) + 1, 10**8 - 1).map(lambda unscaled: Decimal(unscaled).scaleb(-2)),
+    "time-millis": st.integers(0, 86_399_999).map(lambda ms: (_EPOCH + timedelta(milliseconds=ms)).time()),
+    "time-micros": st.integers(0, 86_399_999_999).map(lambda us: (_EPOCH + timedelta(microseconds=us)).time()),
+    "timestamp-millis": st.integers(-62_135_596_800_000, 253_402_300_799_999).map(lambda ms: _EPOCH + timedelta(milliseconds=ms)),
+    "timestamp-micros": st.datetimes(timezones=st.just(UTC)),
+    "local-timestamp-millis": st.integers(-(10**12), 10**12).map(lambda ms: datetime(1970, 1, 1) + timedelta(milliseconds=ms)),
+    "local-timestamp-micros": st.datetimes(),
+    "uuid": st.uuids(),
 }
 
 

@@ -39,6 +39,7 @@ class Plan:
         tests: the row conditions, in the declared order.
         project: event data -> delivery data; raises ``TransformFailed``.
         signature: plans with the same signature make the same Avro bytes of an event; None where a secret takes part.
+        key_shown: for each part of the event's key, whether it is granted as it is.
         key: (event key, event data) -> delivery key.
     """
 
@@ -68,7 +69,8 @@ class Plan:
             raise projection.problems[0]
         self.project = projection.apply
         self.signature = _signature(grant)
-        self.key = _key(grant, reader, secret)
+        self.key_shown = _key_shown(grant, reader)
+        self.key = _key(reader, self.key_shown, secret)
 
     def in_force(self, moments: tuple[int, int]) -> bool:
         """Whether the agreement is in force from the earliest to the latest of two moments, ms since the epoch."""
@@ -86,16 +88,19 @@ def _signature(grant: Grant) -> str | None:
     return json.dumps([field.model_dump(mode="json", by_alias=True) for field in fields], sort_keys=True)
 
 
-def _key(grant: Grant, reader: EventSchema, secret: bytes) -> Callable[[bytes, Mapping[str, Any]], bytes]:
+def _key_shown(grant: Grant, reader: EventSchema) -> list[bool]:
+    if not reader.key:
+        raise DeclarationError(f"{reader.contract} has no key")
+    copied = {field.field for field in grant.agreement.fields if isinstance(field, Copy)}
+    return [_is_granted(path, copied) for path in reader.key]
+
+
+def _key(reader: EventSchema, shown: list[bool], secret: bytes) -> Callable[[bytes, Mapping[str, Any]], bytes]:
     """The delivery's Kafka key.
 
     It keeps what the event's key is for (events of one thing stay in order) and gives away no more than the fields do: a key
     part that is granted as it is stays, any other becomes its pseudonym under the agreement's key.
     """
-    copied = {field.field for field in grant.agreement.fields if isinstance(field, Copy)}
-    shown = [_is_granted(path, copied) for path in reader.key]
-    if not reader.key:
-        raise DeclarationError(f"{reader.contract} has no key")
     if all(shown):
         return lambda key, _: key
     if len(shown) == 1:

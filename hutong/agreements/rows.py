@@ -18,7 +18,17 @@ from hutong.agreements.cel import compile_expression
 from hutong.contracts.avro import Parsed, Schema, is_null, kind, logical
 from hutong.errors import DeclarationError
 
-__all__ = ["Getter", "RowIndex", "Test", "compile_row", "getter", "indexed_position", "row_type"]
+__all__ = [
+    "Getter",
+    "RowIndex",
+    "Test",
+    "bounds",
+    "compile_row",
+    "equal_values",
+    "getter",
+    "indexed_position",
+    "row_type",
+]
 
 Test = Callable[[Mapping[str, Any]], bool]
 Getter = Callable[[Mapping[str, Any]], Any]
@@ -86,8 +96,7 @@ def compile_row(row: Row, parsed: Parsed) -> Test:
     if _is_equality(row):
         wanted = equal_values(row, schema)
         return lambda data: get(data) in wanted
-    low = None if row.at_least is None else _literal(row.at_least, schema, row.field)
-    high = None if row.at_most is None else _literal(row.at_most, schema, row.field)
+    low, high = bounds(row, schema)
     if kind(schema) in {"boolean", "enum", "bytes", "fixed"} and logical(schema) != "decimal":
         raise DeclarationError(f"{row.field} is a {kind(schema)}, which has no order; use equals or in")
 
@@ -96,6 +105,13 @@ def compile_row(row: Row, parsed: Parsed) -> Test:
         return value is not None and (low is None or value >= low) and (high is None or value <= high)
 
     return in_range
+
+
+def bounds(row: FieldRow, schema: Schema) -> tuple[Any, Any]:
+    """The ends of a range condition, in the form that events hold them; None where it is open."""
+    low = None if row.at_least is None else _literal(row.at_least, schema, row.field)
+    high = None if row.at_most is None else _literal(row.at_most, schema, row.field)
+    return low, high
 
 
 def equal_values(row: FieldRow, schema: Schema) -> frozenset[Any]:

@@ -20,7 +20,7 @@ from hutong.agreements.grant import CodeLists
 from hutong.contracts.avro import Schema, kind, logical
 from hutong.errors import DeclarationError
 
-__all__ = ["Transform", "compile_transform", "pseudonym"]
+__all__ = ["Transform", "bands", "code_table", "compile_transform", "pseudonym"]
 
 OfField = Mask | Pseudonymise | Generalise | MapCodes
 
@@ -119,10 +119,15 @@ def _day(moment: date | datetime) -> date:
     return moment.date() if isinstance(moment, datetime) else moment
 
 
-def _band(bounds: tuple[float, ...]) -> Callable[[Any], str]:
+def bands(bounds: tuple[float, ...]) -> tuple[list[Decimal], list[str]]:
+    """The bounds as they are written, and the name of each band, the one below all bounds first."""
     texts = [f"{bound:.15g}" for bound in bounds]
     labels = [f"<{texts[0]}", *(f"{low}-{high}" for low, high in itertools.pairwise(texts)), f">={texts[-1]}"]
-    exact = [Decimal(text) for text in texts]
+    return [Decimal(text) for text in texts], labels
+
+
+def _band(bounds: tuple[float, ...]) -> Callable[[Any], str]:
+    exact, labels = bands(bounds)
 
     def band(value: Any) -> str:
         if value != value:  # NaN belongs to no band
@@ -132,7 +137,12 @@ def _band(bounds: tuple[float, ...]) -> Callable[[Any], str]:
     return band
 
 
-def _mapping(grant: MapCodes, schema: Schema, code_lists: CodeLists) -> Callable[[str], str]:
+def code_table(grant: MapCodes, schema: Schema, code_lists: CodeLists) -> dict[str, str]:
+    """What each value of one column is in the other.
+
+    Raises:
+        DeclarationError: the code list does not serve.
+    """
     entries = code_lists.get(grant.code_list)
     if entries is None:
         raise DeclarationError(f"there is no code list {grant.code_list}")
@@ -144,6 +154,11 @@ def _mapping(grant: MapCodes, schema: Schema, code_lists: CodeLists) -> Callable
         raise DeclarationError(f"the code list {grant.code_list} has a value twice in its column {grant.source}")
     if kind(schema) == "enum" and (missing := [symbol for symbol in schema["symbols"] if symbol not in table]):
         raise DeclarationError(f"the code list {grant.code_list} has no entry for {', '.join(missing)}")
+    return table
+
+
+def _mapping(grant: MapCodes, schema: Schema, code_lists: CodeLists) -> Callable[[str], str]:
+    table = code_table(grant, schema, code_lists)
 
     def translate(value: str) -> str:
         try:

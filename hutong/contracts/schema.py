@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import fastavro
 
 from hutong.contracts.avro import Schema, parse
+from hutong.contracts.encoder import UNSURE, Forms, Pack, compile_pack
 from hutong.contracts.rules import ATTRIBUTE
 from hutong.contracts.validation import compile_check
 from hutong.contracts.values import Broken
@@ -78,6 +80,33 @@ class EventSchema:
         except Broken as broken:
             raise ContractViolation(self.contract, broken.path, broken.rule, broken.problem) from None
         return checked
+
+    def pack(self, data: Mapping[str, Any]) -> tuple[str, bytes]:
+        """The Kafka key and the Avro binary of data: what ``check``, ``key_of`` and ``encode`` make of them.
+
+        Raises:
+            ContractViolation: as ``check`` and ``key_of`` do, or where the checked data cannot be encoded.
+        """
+        if self._pack is not None:
+            try:
+                return self._pack(data)
+            except UNSURE:
+                pass  # what follows finds out why, or accepts it
+        checked = self.check(data)
+        key = self.key_of(checked)
+        try:
+            return key, self.encode(checked)
+        except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
+            problem = f"a value cannot be encoded ({type(error).__name__})"
+            raise ContractViolation(self.contract, "", "encoding", problem) from None
+
+    def pack_of(self, forms: Forms) -> Pack | None:
+        """A generated ``pack`` for instances of classes, which knows only what is right: it raises one of ``UNSURE`` else."""
+        return compile_pack(self.parsed, self.key, KEY_SEPARATOR, forms)
+
+    @cached_property
+    def _pack(self) -> Pack | None:
+        return compile_pack(self.parsed, self.key, KEY_SEPARATOR)
 
     def encode(self, checked: Mapping[str, Any]) -> bytes:
         """Avro binary of data that ``check`` returned, without a frame."""

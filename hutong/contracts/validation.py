@@ -16,7 +16,7 @@ from hutong.contracts.identifiers import checker as identifier_checker
 from hutong.contracts.rules import ATTRIBUTE, FieldRules
 from hutong.contracts.values import Broken, Check, leaf_check, text, type_name
 
-__all__ = ["compile_check", "compile_rules"]
+__all__ = ["compile_check", "compile_field", "compile_rules"]
 
 _MISSING = object()
 
@@ -40,6 +40,12 @@ def compile_check(parsed: Parsed) -> Check:
 def compile_rules(rules: FieldRules) -> Check:
     """The check of one field's rules alone, for a value that has its type already; null passes."""
     return _with_rules(lambda value: value, rules)
+
+
+def compile_field(schema: Schema, rules: FieldRules) -> Check:
+    """The check of one field whose type holds no other, with its rules."""
+    check = leaf_check(schema)
+    return _with_rules(check, rules) if rules.checks_values else check
 
 
 def _refuse_deeper_than(value: Any, limit: int) -> None:

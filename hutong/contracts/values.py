@@ -13,12 +13,12 @@ from uuid import UUID
 
 from hutong.contracts.avro import Schema, kind, logical
 
-__all__ = ["Broken", "Check", "leaf_check", "text", "type_name"]
+__all__ = ["RANGES", "Broken", "Check", "leaf_check", "text", "type_name"]
 
 Check = Callable[[Any], Any]
 """Value -> the value as the Avro writer takes it; raises ``Broken``."""
 
-_RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
+RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 
 
 class Broken(Exception):
@@ -104,7 +104,7 @@ def _float32(value: Any) -> Any:
 
 
 def _integer(name: str) -> Check:
-    low, high = _RANGES[name]
+    low, high = RANGES[name]
 
     def check(value: Any) -> Any:
         if type(value) is not int:

@@ -82,7 +82,9 @@ class KafkaReader:
         if not first:
             return first
         more = self._consumer.consume(max(0, limit - len(first)), 0) if limit > len(first) else []
-        return [*first, *(message for message in more if self._is_record(message))]
+        if any([message.error() for message in more]):  # noqa: C419 - a list is quicker than a generator, and nearly all are records
+            more = [message for message in more if self._is_record(message)]
+        return [*first, *more]
 
     def commit(self, positions: Positions, *, wait: bool) -> bool:
         """Store the group's positions; without ``wait``, only when the commit before it has come through.

@@ -37,17 +37,17 @@ class WriterSchemas:
         self._known: dict[int, EventSchema] = {}
         self._unknown: dict[tuple[str, int], float] = {}  # per topic: one department's made-up ids do not spoil another's
 
-    def fetch(self, frames: Iterable[tuple[str, bytes]]) -> None:
+    def fetch(self, frames: Iterable[tuple[str, bytes]], asked: Counter[str]) -> None:
         """Make sure that the schema of every framed value is known, or known to be unknown.
 
         Args:
             frames: (topic, first five bytes) of each value.
+            asked: topic -> questions of this batch so far; counts on.
 
         Raises:
             RegistryUnavailable: the registry does not answer; nothing can be said of these values now.
         """
         now = time.monotonic()
-        asked: Counter[str] = Counter()
         for topic, prefix in set(frames):
             try:
                 schema_id = unframe(prefix)

@@ -9,7 +9,7 @@ equal. Neighbours: ``reference`` is the oracle and the fallback; ``routing`` cal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hutong.agreements.agreement import CelRow, Constant, Copy, Derive, FieldRow
 from hutong.agreements.plan import Plan
@@ -43,9 +43,23 @@ class Transcoder(Protocol):
         """All deliveries of one event."""
 
 
-def transcoder(event: EventSchema, versions: Sequence[VersionPlans]) -> Transcoder:
-    """The fastest transcoder that can serve these plans."""
-    compiled = CompiledTranscoder(event, versions)
+class _Made(NamedTuple):
+    """A compiled plan: what the index returns, the condition it stands under, and the fields that its rows and key look at."""
+
+    entry: Entry
+    row: FieldRow | None
+    looked_at: tuple[str, ...]
+
+
+def transcoder(event: EventSchema, versions: Sequence[VersionPlans], before: Transcoder | None = None) -> Transcoder:
+    """The fastest transcoder that can serve these plans.
+
+    Args:
+        event: the writer's schema.
+        versions: the plans.
+        before: the transcoder that this one follows; what it compiled of the same plans is taken from it.
+    """
+    compiled = CompiledTranscoder(event, versions, before if isinstance(before, CompiledTranscoder) else None)
     return compiled if compiled.plans else ReferenceTranscoder(event, versions)
 
 
@@ -56,24 +70,34 @@ class CompiledTranscoder:
         plans: how many plans are compiled; the others go through the reference.
     """
 
-    def __init__(self, event: EventSchema, versions: Sequence[VersionPlans]) -> None:
-        marks = _Marks(event.parsed)
-        self._key = [(marks.place(path), reader(event.parsed, marks.type_of(path))) for path in event.key]
+    def __init__(self, event: EventSchema, versions: Sequence[VersionPlans], before: CompiledTranscoder | None = None) -> None:
+        known = before if before is not None and before._event is event else None
+        self._event: EventSchema = event
+        # Marks only grow: a number stays its field's, so a plan that was compiled with fewer of them is still right.
+        self._marks: _Marks = known._marks if known else _Marks(event.parsed)
+        self._key = [(self._marks.place(path), reader(event.parsed, self._marks.type_of(path))) for path in event.key]
         self._index: RowIndex[Entry] = RowIndex()
         self._rows: dict[str, tuple[int, Read]] = {}
+        self._made: dict[Plan, _Made | None] = {}
         self.plans = 0
         left: list[VersionPlans] = []
         for version in versions:
             rest = VersionPlans(reader=version.reader)
+            suits = holds(event.parsed, version.reader.parsed)
             for plan in version.plans:
-                try:
-                    self._add(plan, version.reader, event, marks)
-                except _Beyond:
+                if known and plan in known._made:
+                    made = known._made[plan]
+                else:
+                    made = self._compile(plan, version.reader) if suits else None
+                self._made[plan] = made
+                if made is None:
                     rest.add(plan)
+                else:
+                    self._add(made, version.reader)
             if rest.plans:
                 left.append(rest)
         self._key_names = ", ".join(event.key)
-        self._guard = compile_guard(event.parsed, marks.paths)
+        self._guard = compile_guard(event.parsed, self._marks.paths)
         self._rest = ReferenceTranscoder(event, left) if left else None
 
     def transcode(self, key: bytes, value: bytes, moments: tuple[int, int]) -> Transcoded:
@@ -100,18 +124,28 @@ class CompiledTranscoder:
             inner[last] = found
         return data
 
-    def _add(self, plan: Plan, granted: EventSchema, event: EventSchema, marks: _Marks) -> None:
-        agreement = plan.grant.agreement
-        rows = agreement.rows
-        if not holds(event.parsed, granted.parsed) or any(isinstance(row, CelRow) for row in rows):
-            raise _Beyond
-        make = _Compiler(plan, granted.parsed, event.parsed, marks).compile()
-        looked_at = [row.field for row in rows if isinstance(row, FieldRow)]
-        for path in (*looked_at, *(event.key if len(event.key) > 1 else ())):
-            self._rows[path] = (marks.place(path), reader(event.parsed, marks.type_of(path)))
+    def _compile(self, plan: Plan, granted: EventSchema) -> _Made | None:
+        """None where the plan needs more than slices."""
+        rows, event = plan.grant.agreement.rows, self._event
+        if any(isinstance(row, CelRow) for row in rows):
+            return None
+        try:
+            make = _Compiler(plan, granted.parsed, event.parsed, self._marks).compile()
+            looked_at = [row.field for row in rows if isinstance(row, FieldRow)] + [*(event.key if len(event.key) > 1 else ())]
+            for path in looked_at:
+                self._marks.place(path)
+        except _Beyond:
+            return None
         position = indexed_position(rows)
         row = rows[position] if position is not None else None
-        self._index.add((plan, plan.residual(position), make), row if isinstance(row, FieldRow) else None, granted.parsed)
+        entry = (plan, plan.residual(position), make)
+        return _Made(entry, row if isinstance(row, FieldRow) else None, tuple(looked_at))
+
+    def _add(self, made: _Made, granted: EventSchema) -> None:
+        for path in made.looked_at:
+            if path not in self._rows:
+                self._rows[path] = (self._marks.place(path), reader(self._event.parsed, self._marks.type_of(path)))
+        self._index.add(made.entry, made.row, granted.parsed)
         self.plans += 1
 
 

@@ -15,8 +15,9 @@ from hutong.contracts.framing import unframe
 from hutong.contracts.schema import EventSchema
 from hutong.errors import DeclarationError, HutongError, MalformedEvent
 from hutong.event import Headers, check_attributes, source_of
-from hutong.transcode.compiled import Transcoder, transcoder
-from hutong.transcode.reference import VersionPlans
+from hutong.transcode.choice import Transcoder, new_lane, transcoder
+from hutong.transcode.native.transcoder import NativeTranscoder
+from hutong.transcode.reference import Transcoded, VersionPlans
 
 __all__ = ["Delivery", "Inbound", "Quarantined", "Routed", "RoutingTable", "SchemaOf"]
 
@@ -79,7 +80,8 @@ class RoutingTable:
         grants: agreement id -> grant.
         secrets: agreement id -> pseudonym key.
         unreadable: agreement id -> (contract, why), for agreements that are there and cannot be read.
-        before: the table that this one follows; plans and transcoders of unchanged contracts are taken from it.
+        before: the table that this one follows; what it compiled of unchanged agreements is taken from it, so that a change
+            costs what it changes.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class RoutingTable:
         before: RoutingTable | None = None,
     ) -> None:
         self.grants = dict(grants)
+        self.lane = new_lane()
+        self._laned: set[tuple[str, int]] = set()
         self.unusable: dict[str, HutongError] = {}
         by_contract: dict[str, dict[str, Grant]] = {}
         for name, grant in grants.items():
@@ -104,14 +108,13 @@ class RoutingTable:
             keys = {name: secrets.get(name) for name in own}
             known = before._contracts.get(contract) if before else None
             if known is None or known.grants != own or known.secrets != keys or known.lost != lost.get(contract, {}):
-                known = _ContractTable(contract, own, keys, lost.get(contract, {}))
+                known = _ContractTable(contract, own, keys, lost.get(contract, {}), known)
             self._contracts[contract] = known
             self.unusable |= known.unusable
 
-    def agreements_of(self, topic: str) -> list[str]:
-        """Ids of the agreements on a topic's contract, in force or not."""
-        table = self._contracts.get(topic.removeprefix("pub."))
-        return [*table.grants, *table.lost] if table else []
+    def contracts(self) -> dict[str, str]:
+        """The contract of every agreement, in force or not, readable or not."""
+        return {name: contract for contract, table in self._contracts.items() for name in (*table.grants, *table.lost)}
 
     def route(self, record: Inbound, schema_of: SchemaOf, now_ms: int) -> Routed:
         """What becomes of a record.
@@ -124,19 +127,51 @@ class RoutingTable:
         contract = record.topic.removeprefix("pub.")
         table = self._contracts.get(contract)
         if table is None:
-            table = self._contracts[contract] = _ContractTable(contract, {}, {}, {})
+            table = self._contracts[contract] = _ContractTable(contract, {}, {}, {}, None)
         try:
             headers = _checked_headers(record.headers, table.source, table.type)
             key = _present(record.key, "key")
             value = _present(record.value, "value")
             writer = _writer(value, contract, schema_of)
-            return table.route(key, value, headers, writer, record.appended_ms, now_ms)
+            routed = table.route(key, value, headers, writer, record.appended_ms, now_ms)
         except MalformedEvent as error:
             return Routed([], [Quarantined(error.reason, error.problem, None)], 0)
+        self._open_lane(record.topic, unframe(value), table, writer)
+        return routed
+
+    def route_rest(self, record: Inbound, schema_of: SchemaOf, now_ms: int) -> Routed:
+        """The same for an event that the lane has routed, as far as it left agreements to Python."""
+        contract = record.topic.removeprefix("pub.")
+        table, value = self._contracts[contract], _present(record.value, "value")
+        headers = _checked_headers(record.headers, table.source, table.type)
+        writer = _writer(value, contract, schema_of)
+        return table.route_rest(_present(record.key, "key"), value, headers, writer, record.appended_ms, now_ms)
+
+    def _open_lane(self, topic: str, schema_id: int, table: _ContractTable, writer: EventSchema) -> None:
+        """From the second event of a topic and schema on, the lane takes them; the first one has compiled all that it needs."""
+        if self.lane is None or table.unusable or (topic, schema_id) in self._laned:
+            return
+        self._laned.add((topic, schema_id))
+        known = table.transcoder(writer)
+        if isinstance(known, NativeTranscoder):
+            self.lane.add(topic, table.source, table.type, schema_id, known.native)
+
+
+class _Compiled(NamedTuple):
+    """An agreement's plan, and all that it was made from."""
+
+    grant: Grant
+    secret: bytes | None
+    reader: EventSchema
+    plan: Plan
 
 
 class _ContractTable:
-    """The agreements of one contract, and a transcoder per writer schema that came along."""
+    """The agreements of one contract, and a transcoder per writer schema that came along.
+
+    It is made beside the running table and takes over what that one compiled, transcoders included: the first event after a
+    change must not wait for thousands of plans.
+    """
 
     def __init__(
         self,
@@ -144,38 +179,63 @@ class _ContractTable:
         grants: dict[str, Grant],
         secrets: dict[str, bytes | None],
         lost: dict[str, HutongError],
+        before: _ContractTable | None,
     ) -> None:
         self.contract, self.grants, self.secrets, self.lost = contract, grants, secrets, lost
         self.source, self.type = source_of(contract.rpartition(".")[0]).encode(), contract.encode()
         self.unusable: dict[str, HutongError] = dict(lost)
-        self.plans: list[Plan] = []
+        self._compiled: dict[str, _Compiled] = {}
         self._headers: dict[str, tuple[str, bytes]] = {}
         versions: dict[int, VersionPlans] = {}
-        for name, grant in grants.items():
+        for name in grants:
             try:
-                version = self._version(versions, grant)
-                plan = Plan(grant, version.reader, _secret(name, secrets[name]))
+                made = self._compile(versions, name, before)
             except Exception as error:  # noqa: BLE001 - one agreement that cannot be compiled must not stop the others
                 self.unusable[name] = error if isinstance(error, HutongError) else DeclarationError(type(error).__name__)
                 continue
-            version.add(plan)
-            self.plans.append(plan)
+            versions[made.reader.version].add(made.plan)
+            self._compiled[name] = made
             self._headers[name] = ("ce_agreement", name.encode())
         self._versions = list(versions.values())
         self._transcoders: dict[int, tuple[EventSchema, Transcoder]] = {}
+        for writer, known in list(before._transcoders.values()) if before else ():
+            self._transcoders[id(writer)] = (writer, transcoder(writer, self._versions, known))
 
-    def _version(self, versions: dict[int, VersionPlans], grant: Grant) -> VersionPlans:
-        reader = EventSchema(grant.reader_schema)
-        known = versions.get(reader.version)
-        if known is None:
-            known = versions[reader.version] = VersionPlans(reader=reader)
-        elif known.reader.schema != reader.schema:
+    def _compile(self, versions: dict[int, VersionPlans], name: str, before: _ContractTable | None) -> _Compiled:
+        grant, secret = self.grants[name], self.secrets[name]
+        known = before._compiled.get(name) if before else None
+        if known is not None and known.secret == secret and (known.grant is grant or known.grant == grant):
+            version = versions.setdefault(known.reader.version, VersionPlans(reader=known.reader))
+            if version.reader is known.reader:
+                return known
+        version = self._version(versions, grant, before)
+        return _Compiled(grant, secret, version.reader, Plan(grant, version.reader, _secret(name, secret)))
+
+    def _version(self, versions: dict[int, VersionPlans], grant: Grant, before: _ContractTable | None) -> VersionPlans:
+        """The granted version; grants of the same version share one parsed schema, with the table before too."""
+        known = (*versions.values(), *(before._versions if before else ()))
+        same = (version.reader for version in known if version.reader.schema == grant.reader_schema)
+        reader = next(same, None) or EventSchema(grant.reader_schema)
+        version = versions.setdefault(reader.version, VersionPlans(reader=reader))
+        if version.reader.schema != reader.schema:
             raise DeclarationError(f"the grants of {self.contract} disagree on version {reader.version}; apply again")
-        return known
+        return version
 
     def route(self, key: bytes, value: bytes, headers: Headers, writer: EventSchema, appended_ms: int, now_ms: int) -> Routed:
         moments = (min(appended_ms, now_ms), max(appended_ms, now_ms))
-        outputs, failures = self._transcoder(writer).transcode(key, value, moments)
+        return self._routed(self.transcoder(writer).transcode(key, value, moments), headers, moments)
+
+    def route_rest(
+        self, key: bytes, value: bytes, headers: Headers, writer: EventSchema, appended_ms: int, now_ms: int
+    ) -> Routed:
+        moments = (min(appended_ms, now_ms), max(appended_ms, now_ms))
+        known = self.transcoder(writer)
+        rest = known.rest if isinstance(known, NativeTranscoder) else None
+        made = Transcoded([], []) if rest is None else rest.transcode_guarded(key, value, moments)
+        return self._routed(made, headers, moments)
+
+    def _routed(self, transcoded: Transcoded, headers: Headers, moments: tuple[int, int]) -> Routed:
+        outputs, failures = transcoded
         agreement_headers = self._headers
         deliveries = [
             Delivery(plan.topic, out_key, out_value, [*headers, agreement_headers[plan.agreement]], plan.agreement)
@@ -189,7 +249,7 @@ class _ContractTable:
         ]
         return Routed(deliveries, quarantined, len(self.grants) + len(self.lost))
 
-    def _transcoder(self, writer: EventSchema) -> Transcoder:
+    def transcoder(self, writer: EventSchema) -> Transcoder:
         known = self._transcoders.get(id(writer))
         if known is None or known[0] is not writer:
             known = self._transcoders[id(writer)] = (writer, transcoder(writer, self._versions))

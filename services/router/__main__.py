@@ -7,6 +7,8 @@ import logging
 import sys
 import time
 
+from prometheus_client import REGISTRY
+
 from hutong.errors import HutongError
 from hutong.home import Home
 from hutong.kafka.control import AGREEMENTS_TOPIC, ControlTopic
@@ -17,6 +19,7 @@ from hutong.kafka.transaction import TransactionalStep
 from hutong.runtime.health import Health, HealthServer
 from hutong.runtime.logs import configure
 from hutong.runtime.loop import Stop, run
+from services.router.account import Account
 from services.router.handler import Router
 from services.router.settings import RouterSettings
 from services.router.table import Agreements
@@ -44,12 +47,13 @@ def main(arguments: list[str]) -> None:
 
     agreements = Agreements(Home.find())
     control = ControlTopic(settings, AGREEMENTS_TOPIC, agreements.update)
-    router = Router(lambda: agreements.table, WriterSchemas(Registry.of(settings)))
+    router = Router(lambda: agreements.table, WriterSchemas(Registry.of(settings)), Account(REGISTRY))
     transaction = TransactionalStep(
         settings,
         group=own.group,
         instance=own.instance,
         topics=["^pub\\..*"],
+        begin=router.begin,
         handle=router.handle,
         batch_events=own.batch_events,
         transaction_seconds=own.transaction_seconds,

@@ -1,7 +1,8 @@
-"""A batch of events in, its deliveries and quarantine records out. It neither polls nor commits.
+"""Some events in, their deliveries and quarantine records out. It neither polls nor commits.
 
-The work on each event is ``hutong.transcode.routing``, a pure function; here are the collaborators that it needs (the current
-table, the schemas) and the counting. Nothing is dropped: what the function cannot take, whatever the reason, is quarantined.
+The lane, where there is one, takes whatever is plain: all at once, and without Python. What it stops at goes through
+``hutong.transcode.routing``, a pure function; here are the collaborators that both need (the current table, the schemas) and the
+counting. Nothing is dropped: what the function cannot take, whatever the reason, is quarantined.
 """
 
 from __future__ import annotations
@@ -10,21 +11,24 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from hutong.contracts.framing import FRAME_BYTES
 from hutong.errors import BrokerUnavailable, EventTooLarge, NoSuchDestination
+from hutong.kafka.chunk import Chunk
 from hutong.kafka.schemas import WriterSchemas
-from hutong.kafka.transaction import Produce
+from hutong.kafka.transaction import Output
 from hutong.transcode.routing import Inbound, Quarantined, Routed, RoutingTable
 from hutong.transport import Record
 from services.router import metrics
+from services.router.account import Account, Tally
 
 __all__ = ["Router"]
 
 _LOG = logging.getLogger("hutong")
 
 _LARGEST_KEY = 100_000
+_STRETCH = 500  # events routed under one table: a revocation waits for some milliseconds, not for the end of a large chunk
 
 
 class Router:
@@ -33,57 +37,131 @@ class Router:
     Args:
         table: returns the table of agreements that is in force now.
         schemas: the writers' schemas.
+        account: takes what is counted.
     """
 
-    def __init__(self, table: Callable[[], RoutingTable], schemas: WriterSchemas) -> None:
-        self._table, self._schemas = table, schemas
-        self._tally = _Tally()
+    def __init__(self, table: Callable[[], RoutingTable], schemas: WriterSchemas, account: Account) -> None:
+        self._table, self._schemas, self._account = table, schemas, account
+        self._tally = Tally()
+        self._asked: Counter[str] = Counter()
+        self._first_table: RoutingTable | None = None
 
-    def handle(self, batch: Sequence[Record], produce: Produce) -> None:
-        """Produce everything that becomes of a batch into the open transaction.
+    def begin(self) -> None:
+        """A transaction begins: forget what was counted in one that failed."""
+        self._tally = Tally()
+        self._asked = Counter()
+        self._first_table = self._table()
+
+    def handle(self, chunk: Chunk, output: Output) -> bool:
+        """Produce everything that becomes of some events into the open transaction.
+
+        Returns:
+            Whether the transaction may take more. Not when the agreements have changed since it began: what was delivered under
+            a revoked one must not stay on its way for as long as a large transaction takes.
 
         Raises:
             RegistryUnavailable: a schema cannot be looked up now; the batch must come again.
         """
-        self._tally = _Tally()
-        delivered = self._tally.delivered
         now_ms = time.time_ns() // 1_000_000
-        self._schemas.fetch(
-            (str(message.topic()), value[:FRAME_BYTES])
-            for message in batch
-            if (value := message.value()) is not None and len(value) >= FRAME_BYTES
-        )
-        for message in batch:
-            record = _inbound(message)
-            table = self._table()  # asked for every event: a revocation must not wait for the end of a large batch
-            routed = self._route(table, record, now_ms)
-            undeliverable = []
-            for topic, key, value, headers, agreement in routed.deliveries:
-                try:
-                    produce(topic, key, value, headers)
-                    delivered[agreement] = delivered.get(agreement, 0) + 1
-                except EventTooLarge:
-                    problem = f"the delivery has {len(value)} bytes, more than the brokers take"
-                    undeliverable.append(Quarantined("delivery_too_large", problem, agreement))
-                except NoSuchDestination as error:
-                    undeliverable.append(Quarantined("no_destination", str(error), agreement))
-            for quarantined in (*routed.quarantined, *undeliverable):
-                self._quarantine(message, record, quarantined, produce)
-            self._tally.asked(record, table, routed, undeliverable)
+        if chunk.native is not None and (oldest_ms := chunk.native.oldest_ms()) is not None:
+            self._tally.oldest_ms = min(self._tally.oldest_ms, oldest_ms)
+        at = 0
+        while at < len(chunk):
+            end = min(at + _STRETCH, len(chunk))
+            self._stretch(self._table(), chunk, at, end, output, now_ms)
+            at = end
+        return self._table() is self._first_table
 
     def committed(self, seconds: float) -> None:
-        """Count a batch, once its transaction has been committed."""
-        self._tally.publish(seconds)
+        """Count what was handled since ``begin``, once its transaction has been committed."""
+        tally = self._tally
+        metrics.BATCH_EVENTS.observe(tally.events.total())
+        metrics.BATCH_SECONDS.observe(seconds)
+        metrics.ROUTE_SECONDS.observe(max(0.0, time.time() - tally.oldest_ms / 1000))
+        self._account.enter(tally)
 
-    def _route(self, table: RoutingTable, record: Inbound, now_ms: int) -> Routed:
+    def _stretch(self, table: RoutingTable, chunk: Chunk, at: int, end: int, output: Output, now_ms: int) -> None:
+        """Events under one table: by the lane as far as it goes, one by one where it does not."""
+        if table.lane is None or chunk.native is None or not output.is_fast:
+            self._fetch_schemas(chunk[number] for number in range(at, end))
+            for number in range(at, end):
+                self._one(table, chunk[number], output, now_ms)
+            return
+        while at < end:
+            at = self._lane(table, chunk, at, end, output, now_ms) + 1
+
+    def _lane(self, table: RoutingTable, chunk: Chunk, at: int, end: int, output: Output, now_ms: int) -> int:
+        """Run the lane, and do what it stopped at; the number of the last event that is done."""
+        tally = self._tally
+        asked: dict[str, int] = {}
+        at, why, refused = output.run(table.lane, chunk, at, end, now_ms, tally.delivered, asked)
+        tally.events.update(asked)
+        tally.under(table).update(asked)
+        if why == "end":
+            return end
+        message = chunk[at]
+        if why == "left":
+            self._fetch_schemas([message])
+            self._one(table, message, output, now_ms)
+        else:
+            self._remainder(table, message, refused or (), output, now_ms)
+        return at
+
+    def _one(self, table: RoutingTable, message: Record, output: Output, now_ms: int) -> None:
+        """An event through Python, whole."""
+        record = _inbound(message)
+        routed = self._guarded(record, lambda: table.route(record, self._schemas.get, now_ms))
+        failed = self._deliver(message, record, routed, output)
+        tally = self._tally
+        tally.events[record.topic] += 1
+        tally.oldest_ms = min(tally.oldest_ms, record.appended_ms)
+        if routed.asked:
+            tally.under(table)[record.topic] += 1
+        tally.failed.update(failed)
+
+    def _remainder(
+        self, table: RoutingTable, message: Record, refused: Iterable[tuple[str, int]], output: Output, now_ms: int
+    ) -> None:
+        """What the lane has left of an event that it has delivered and counted."""
+        record = _inbound(message)
+        routed = self._guarded(record, lambda: table.route_rest(record, self._schemas.get, now_ms))
+        too_large = [_too_large(agreement, size) for agreement, size in refused]
+        made = Routed(routed.deliveries, [*routed.quarantined, *too_large], routed.asked)
+        self._tally.failed.update(self._deliver(message, record, made, output))
+
+    def _deliver(self, message: Record, record: Inbound, routed: Routed, output: Output) -> list[str]:
+        """Produce deliveries and quarantine records; the agreements that failed."""
+        delivered = self._tally.delivered
+        quarantined = list(routed.quarantined)
+        for topic, key, value, headers, agreement in routed.deliveries:
+            try:
+                output.produce(topic, key, value, headers)
+                delivered[agreement] = delivered.get(agreement, 0) + 1
+            except EventTooLarge:
+                quarantined.append(_too_large(agreement, len(value)))
+            except NoSuchDestination as error:
+                quarantined.append(Quarantined("no_destination", str(error), agreement))
+        for one in quarantined:
+            self._quarantine(message, record, one, output)
+        return [one.agreement for one in quarantined if one.agreement]
+
+    def _guarded(self, record: Inbound, route: Callable[[], Routed]) -> Routed:
         try:
-            return table.route(record, self._schemas.get, now_ms)
+            return route()
         except Exception as error:  # noqa: BLE001 - see below
             # The last net: an event that nothing foresaw must not stop all others. It is counted, kept whole and logged.
             _LOG.exception("an event failed in an unforeseen way", extra={"facts": {"topic": record.topic}})
             return Routed([], [Quarantined("internal_error", f"unforeseen: {type(error).__name__}", None)], 0)
 
-    def _quarantine(self, message: Record, record: Inbound, quarantined: Quarantined, produce: Produce) -> None:
+    def _fetch_schemas(self, messages: Iterable[Record]) -> None:
+        frames = (
+            (str(message.topic()), value[:FRAME_BYTES])
+            for message in messages
+            if (value := message.value()) is not None and len(value) >= FRAME_BYTES
+        )
+        self._schemas.fetch(frames, self._asked)
+
+    def _quarantine(self, message: Record, record: Inbound, quarantined: Quarantined, output: Output) -> None:
         contract = record.topic.removeprefix("pub.")
         headers = [
             *record.headers,
@@ -95,59 +173,24 @@ class Router:
         if quarantined.agreement:
             headers.append(("hutong_agreement", quarantined.agreement.encode()))
         try:
-            produce(f"quarantine.{contract}", record.key, record.value, headers)
+            output.produce(f"quarantine.{contract}", record.key, record.value, headers)
         except EventTooLarge:
-            self._quarantine_without_value(record, headers[len(record.headers) :], produce)
+            self._quarantine_without_value(record, headers[len(record.headers) :], output)
         except NoSuchDestination as error:
             raise BrokerUnavailable(f"an event cannot even be quarantined: {error}") from None
         self._tally.quarantined[contract, quarantined.reason] += 1
 
-    def _quarantine_without_value(self, record: Inbound, facts: list[tuple[str, bytes]], produce: Produce) -> None:
+    def _quarantine_without_value(self, record: Inbound, facts: list[tuple[str, bytes]], output: Output) -> None:
         """What the brokers took compressed may be too large for them as it is: keep its place, size and fingerprint."""
         value = record.value or b""
         left_out = f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()}"
         key = record.key if record.key is None or len(record.key) < _LARGEST_KEY else None
-        produce(f"quarantine.{record.topic.removeprefix('pub.')}", key, None, [*facts, ("hutong_left_out", left_out.encode())])
+        headers = [*facts, ("hutong_left_out", left_out.encode())]
+        output.produce(f"quarantine.{record.topic.removeprefix('pub.')}", key, None, headers)
 
 
-class _Tally:
-    """Counts of one batch, published only when it is committed: an aborted transaction counts nothing."""
-
-    def __init__(self) -> None:
-        self.events: Counter[str] = Counter()
-        self.delivered: Counter[str] = Counter()
-        self.failed: Counter[str] = Counter()
-        self.quarantined: Counter[tuple[str, str]] = Counter()
-        self.routed: Counter[str] = Counter()
-        self.agreements: dict[str, list[str]] = {}
-        self.oldest_ms = 2**63
-
-    def asked(self, record: Inbound, table: RoutingTable, routed: Routed, undeliverable: list[Quarantined]) -> None:
-        self.events[record.topic] += 1
-        self.oldest_ms = min(self.oldest_ms, record.appended_ms)
-        if routed.asked:
-            self.routed[record.topic] += 1
-            if record.topic not in self.agreements:
-                self.agreements[record.topic] = table.agreements_of(record.topic)
-        for quarantined in (*routed.quarantined, *undeliverable):
-            if quarantined.agreement:
-                self.failed[quarantined.agreement] += 1
-
-    def publish(self, seconds: float) -> None:
-        metrics.BATCH_EVENTS.observe(self.events.total())
-        metrics.BATCH_SECONDS.observe(seconds)
-        metrics.ROUTE_SECONDS.observe(max(0.0, time.time() - self.oldest_ms / 1000))
-        for topic, count in self.events.items():
-            metrics.EVENTS.labels(topic.removeprefix("pub.")).inc(count)
-        for (contract, reason), count in self.quarantined.items():
-            metrics.QUARANTINED.labels(contract, reason).inc(count)
-        for topic, count in self.routed.items():
-            for agreement in self.agreements[topic]:
-                delivered = self.delivered[agreement]
-                if delivered:
-                    metrics.DELIVERED.labels(agreement).inc(delivered)
-                if filtered := count - delivered - self.failed[agreement]:
-                    metrics.FILTERED.labels(agreement).inc(filtered)
+def _too_large(agreement: str, size: int) -> Quarantined:
+    return Quarantined("delivery_too_large", f"the delivery has {size} bytes, more than the brokers take", agreement)
 
 
 def _inbound(message: Record) -> Inbound:

@@ -1,25 +1,20 @@
-"""What the router counts. Labels are contracts, agreements and reasons: bounded by the declarations, free of personal data."""
+"""What the router measures. Labels are bounded by the declarations and free of personal data.
+
+Neighbours: ``account`` keeps the sums of events, deliveries and quarantine; here is the rest.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge, Histogram
 
 __all__ = [
     "AGREEMENTS",
     "BATCH_EVENTS",
     "BATCH_SECONDS",
-    "DELIVERED",
-    "EVENTS",
-    "FILTERED",
-    "QUARANTINED",
     "ROUTE_SECONDS",
     "TABLE_SECONDS",
 ]
 
-EVENTS = Counter("hutong_router_events", "Events read from publishers' topics.", ["contract"])
-DELIVERED = Counter("hutong_router_deliveries", "Deliveries made, in committed transactions.", ["agreement"])
-FILTERED = Counter("hutong_router_filtered", "Events that an agreement does not grant.", ["agreement"])
-QUARANTINED = Counter("hutong_router_quarantined", "Events put into quarantine, by reason.", ["contract", "reason"])
 BATCH_EVENTS = Histogram(
     "hutong_router_batch_events", "Events in a transaction.", buckets=(1, 10, 100, 1_000, 5_000, 20_000, 100_000)
 )

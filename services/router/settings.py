@@ -23,7 +23,7 @@ class RouterSettings(BaseModel):
     Attributes:
         instance: name of this router, unique among those that run, the same after a restart.
         group: consumer group; routers of one group share the work.
-        batch_events: most events in one transaction.
+        batch_events: most events in one transaction; the router finds how many are best.
         transaction_seconds: after this long the brokers abort a transaction whose router died.
         host: address of the health and metrics port.
         port: the port; 0 for a free one, which is logged.
@@ -33,7 +33,7 @@ class RouterSettings(BaseModel):
 
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     group: Annotated[str, Field(pattern=r"^hutong\.[a-z0-9.-]{1,100}$")] = "hutong.router"
-    batch_events: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    batch_events: Annotated[int, Field(ge=1, le=1_000_000)] = 200_000
     transaction_seconds: Annotated[float, Field(ge=2, le=900)] = 10.0
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 0

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import time
 import uuid
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hutong.errors import MalformedEvent
-from hutong.event import Attributes, header, is_traceparent, new_event_id, source_of
+from hutong.event import (
+    Attributes,
+    Headers,
+    _check_each,
+    check_attributes,
+    header,
+    is_traceparent,
+    new_event_id,
+    rfc3339,
+    source_of,
+)
+from hutong.stamps import stamp
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 TIMES = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)).map(
@@ -72,6 +88,80 @@ def test_event_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
     assert {uuid.UUID(one).version for one in ids} == {7}
     assert len(set(ids)) == 2000
     assert [one[:13] for one in ids] == sorted(one[:13] for one in ids)
+
+
+def test_a_forked_process_gives_ids_of_its_own() -> None:
+    """Random bytes are taken many at a time; what was taken before a fork is not used on both sides."""
+    new_event_id()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, "".join(new_event_id() for _ in range(600)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(read, 60_000).decode()
+    ours = [new_event_id() for _ in range(600)]
+    os.close(read)
+    os.close(write)
+    assert len(theirs) == 600 * 36
+    assert not {one[14:] for one in ours} & {theirs[n : n + 36][14:] for n in range(0, len(theirs), 36)}
+
+
+def test_a_stamp_is_the_present_millisecond() -> None:
+    """Its header is the time that its ids begin with."""
+    before = time.time_ns() // 1_000_000
+    found = stamp()
+    assert before <= found.millisecond <= time.time_ns() // 1_000_000
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=found.millisecond)
+    assert found.header == ("ce_time", rfc3339(moment).encode())
+    assert int(found.prefix.replace("-", ""), 16) == found.millisecond
+
+
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from([*(name for name, _ in attributes(agreement="a-b").to_headers()), "traceparent", "tracestate", "other"]),
+        st.sampled_from(
+            [
+                b"",
+                None,
+                b"1.0",
+                b"x",
+                b"x" * 1025,
+                b"\xff",
+                "\u4e2d".encode(),
+                b"2026-01-01T00:00:00Z",
+                b"2026-01-01T00:00:00",
+                b"urn:hutong:a.b",
+            ]
+        ),
+    ),
+    max_size=3,
+)
+
+
+@given(HEADERS)
+def test_the_quick_check_of_headers_says_what_the_thorough_one_says(changes: list[tuple[str, bytes]]) -> None:
+    """Headers like many before them are only looked at where they differ: same fields, or the same error."""
+    good = attributes(agreement="a-b").to_headers()
+    check_attributes(good)
+    headers = good + changes
+    assert outcome(check_attributes, headers) == outcome(_check_each, headers)
+
+
+def outcome(check: Callable[[Headers], Any], headers: Headers) -> Any:
+    try:
+        return check(headers)
+    except MalformedEvent as problem:
+        return str(problem)
+
+
+def test_quickly_made_attributes_are_like_others() -> None:
+    """Equal, frozen, and complete."""
+    made = Attributes.from_headers(attributes(traceparent="t", tracestate="s").to_headers())
+    assert made == attributes(traceparent="t", tracestate="s")
+    assert hash(made) == hash(attributes(traceparent="t", tracestate="s"))
+    with pytest.raises(FrozenInstanceError):
+        made.id = "2"  # type: ignore[misc]
 
 
 def test_traceparent_form() -> None:

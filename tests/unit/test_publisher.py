@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import ModuleType, SimpleNamespace
@@ -27,6 +28,7 @@ from hutong.errors import (
     UnknownContract,
 )
 from hutong.event import header
+from hutong.metrics import _Seconds, confirmations
 from hutong.testing import Bus
 from hutong.transport import Limits
 from tests.samples import CONTRACT, PERSON_REGISTERED, contract_root, generated, person
@@ -292,6 +294,37 @@ def test_events_violations_and_failures_are_counted(slow: tuple[Publisher, SlowS
         publisher.publish({}, CONTRACT)
     assert [count("hutong_published_events_total"), count("hutong_publish_failures_total")] == [n + 1 for n in before]
     assert count("hutong_contract_violations_total", rule="missing") == violations + 1
+
+
+def test_confirmations_counted_together_are_all_counted() -> None:
+    """Each in the bucket that it would be in alone, from several threads, whenever somebody looks."""
+    alone, together = (_Seconds(f"t{n}", "d", registry=None, buckets=(0.1, 1, 10)) for n in range(2))
+    amounts = [0.1, 0.05, 5.0, 1.0, 0.2, 99.0, 10.0]
+    for amount in amounts:
+        alone.observe(amount)
+    together.observe_all(amounts)
+    found = [[s.value for s in next(iter(one.collect())).samples if not s.name.endswith("created")] for one in (alone, together)]
+    assert found[0] == pytest.approx(found[1])
+    counted = confirmations("t.confirmed.together")
+    threads = [threading.Thread(target=lambda: [counted.add(0.01) for _ in range(1234)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert REGISTRY.get_sample_value("hutong_published_events_total", {"contract": "t.confirmed.together"}) == 4 * 1234
+
+
+def test_an_application_that_only_publishes_learns_of_confirmations(slow: tuple[Publisher, SlowSender]) -> None:
+    """``publish`` takes them in, once a millisecond at most."""
+    publisher, sender = slow
+    polls: list[float] = []
+    sender.poll = polls.append  # type: ignore[method-assign]
+    for number in range(3):
+        publisher.publish(person(number + 1), CONTRACT)
+        time.sleep(0.002)
+    assert polls == [0, 0, 0]
+    sender.answer()
+    publisher.close()
 
 
 def test_asyncio_waits_for_the_confirmation(slow: tuple[Publisher, SlowSender]) -> None:

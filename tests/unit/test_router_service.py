@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from hutong.errors import DeclarationError, EventTooLarge, NoSuchDestination, RegistryUnavailable
 from hutong.home import Home
+from hutong.kafka.chunk import PolledChunk
 from hutong.kafka.control import ControlTopic
 from hutong.kafka.schemas import WriterSchemas
+from hutong.transcode.native.transcoder import extension
+from services.router.account import Account
 from services.router.handler import Router
 from services.router.table import Agreements
 from tests.unit.test_routing import CONTRACT, V1, grant, record
@@ -24,6 +29,7 @@ class Message:
 
     def __init__(self, value: bytes | None, headers: Any = None, *, key: bytes = b"k1", topic: str = TOPIC) -> None:
         self._value, self._headers, self._key, self._topic = value, headers, key, topic
+        self._appended_ms = int(datetime.now(UTC).timestamp() * 1000)
 
     def topic(self) -> str:
         return self._topic
@@ -46,9 +52,12 @@ class Message:
         return self._headers
 
     def timestamp(self) -> tuple[int, int]:
-        return 2, int(datetime.now(UTC).timestamp() * 1000)
+        return 2, self._appended_ms
 
     def latency(self) -> float | None:
+        return None
+
+    def error(self) -> None:
         return None
 
 
@@ -73,7 +82,7 @@ def router(tmp_path: Path, *grants: Any, schemas: dict[int, Any] | None = None) 
     agreements = Agreements(home)
     agreements.update({one.agreement.id: one.to_json() for one in grants})
     registry = Registry({7: V1.schema} if schemas is None else schemas)
-    return Router(lambda: agreements.table, WriterSchemas(registry)), agreements, registry  # type: ignore[arg-type]
+    return Router(lambda: agreements.table, WriterSchemas(registry), Account(CollectorRegistry())), agreements, registry  # type: ignore[arg-type]
 
 
 def good(**changes: Any) -> Message:
@@ -81,19 +90,50 @@ def good(**changes: Any) -> Message:
     return Message(inbound.value, list(inbound.headers), key=inbound.key or b"")
 
 
-def handle(made: Router, *messages: Message, limit: int = 2_000_000, closed: str = "") -> list[tuple[str, Any, dict[str, bytes]]]:
-    """(topic, value, headers) of all that is produced."""
-    out: list[tuple[str, Any, dict[str, bytes]]] = []
+class Output:
+    """An open transaction that keeps what it is given, as (topic, value, headers).
 
-    def produce(topic: str, key: Any, value: Any, headers: Any) -> None:
-        if topic == closed:
+    ``fast`` lets the extension's lane put its deliveries in, as far as it was built.
+    """
+
+    def __init__(self, *, limit: int = 2_000_000, closed: str = "", fast: bool = False) -> None:
+        self.made: list[tuple[str, Any, list[tuple[str, bytes]]]] = []
+        self.limit, self.closed, self.is_fast = limit, closed, fast and not closed
+
+    def produce(self, topic: str, key: Any, value: Any, headers: Any) -> None:
+        if topic == self.closed:
             raise NoSuchDestination(topic)
-        if len(value or b"") + sum(len(v) for _, v in headers) > limit:
+        if len(value or b"") + sum(len(v) for _, v in headers) > self.limit:
             raise EventTooLarge(topic)
-        out.append((topic, value, dict(headers)))
+        self.made.append((topic, value, list(headers)))
 
-    made.handle(list(messages), produce)
-    return out
+    def run(self, lane: Any, chunk: Any, at: int, end: int, now_ms: int, delivered: Any, routed: Any) -> tuple[int, str, Any]:
+        assert extension is not None
+        collected = extension.Collected(self.limit)
+        stopped: tuple[int, str, Any] = lane.run(chunk.native, at, end, collected, now_ms, delivered, routed)
+        self.made += [(topic, value, headers) for topic, _, _, value, headers in collected.take()]
+        return stopped
+
+
+def chunk_of(messages: list[Message], *, fast: bool) -> PolledChunk:
+    chunk = PolledChunk(messages)  # type: ignore[arg-type]
+    if fast and extension is not None:
+        chunk.native = extension.Batch(messages)
+    return chunk
+
+
+def handle(
+    made: Router, *messages: Message, limit: int = 2_000_000, closed: str = "", lanes: Sequence[bool] = (False, True)
+) -> list[tuple[str, Any, dict[str, bytes]]]:
+    """All that is produced; the same with the lane as without."""
+    outputs = []
+    for fast in lanes:
+        output = Output(limit=limit, closed=closed, fast=fast)
+        made.begin()
+        made.handle(chunk_of(list(messages), fast=fast), output)
+        outputs.append(output.made)
+    assert sorted(map(str, outputs[0])) == sorted(map(str, outputs[-1]))
+    return [(topic, value, dict(headers)) for topic, value, headers in outputs[0]]
 
 
 def test_headers_that_the_client_cannot_read_are_quarantined(tmp_path: Path) -> None:
@@ -168,7 +208,7 @@ def test_made_up_ids_spoil_nothing_and_cost_little(tmp_path: Path) -> None:
     """One topic's unknown ids are not unknown to another's events, and a batch asks for a bounded number."""
     made, _, registry = router(tmp_path, schemas={})
     flood = [Message(b"\0" + n.to_bytes(4, "big") + b"x", list(record().headers), topic="pub.a.flood") for n in range(500)]
-    handle(made, *flood)
+    handle(made, *flood, lanes=[False])
     assert registry.asked <= 50
     registry.schemas[7] = V1.schema
     assert handle(made, good()) == []  # known at once: routed, and granted to nobody
@@ -196,6 +236,30 @@ def test_a_broken_key_file_stops_its_agreement_and_no_other(tmp_path: Path) -> N
     assert {topic for topic, _, _ in handle(made, good())} == {f"quarantine.{CONTRACT}"}
 
 
+def test_a_key_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    """Files are read where they changed, and used with the next change of the agreements."""
+    one = grant("all", [{"field": "id", "transform": "pseudonymise"}])
+    made, agreements, _ = router(tmp_path, one)
+    before = handle(made, good())
+    (tmp_path / "keys" / "all").write_text("ab" * 32)
+    agreements.update({"all": one.to_json()})
+    assert handle(made, good())[0][1] != before[0][1]
+    (tmp_path / "keys" / "all").unlink()
+    agreements.update({"all": one.to_json()})
+    assert handle(made, good())[0][2]["hutong_reason"] == b"unusable_agreement"
+
+
+def test_thousands_of_grants_hold_one_copy_of_what_they_share(tmp_path: Path) -> None:
+    """Each record of the control topic repeats the contract's schema and the code lists."""
+    fields = [{"field": "code", "transform": "map", "code_list": "codes"}]
+    _, agreements, _ = router(tmp_path, *(grant(f"a{n}", fields) for n in range(3)))
+    grants = agreements.table.grants.values()
+    assert len({id(one.reader_schema) for one in grants}) == 1
+    assert len({id(one.code_lists["codes"]) for one in grants}) == 1
+    agreements.update({"a0": grant("a0", fields, since=1).to_json()})
+    assert agreements.table.grants["a0"].reader_schema is next(iter(grants)).reader_schema
+
+
 def test_conditions_that_fail_concern_their_agreement_alone(tmp_path: Path) -> None:
     """A division by zero in one agreement's CEL leaves the others' deliveries alone."""
     bad = grant("bad", [{"field": "id"}], rows=({"cel": "1 / (size(code) - 1) > 0"},))
@@ -209,9 +273,10 @@ def test_repeated_headers_do_not_slip_past_the_check(tmp_path: Path) -> None:
     made, _, _ = router(tmp_path, grant("all", [{"field": "id"}]))
     inbound = record()
     forged = [("ce_source", b"urn:hutong:a.b"), ("ce_id", b"x" * 5000), *inbound.headers]
-    produced: list[Any] = []
-    made.handle([Message(inbound.value, forged)], lambda topic, key, value, headers: produced.append(headers))
-    assert [value for name, value in produced[0] if name in ("ce_source", "ce_id")] == [b"e1", b"urn:hutong:x.y"]
+    output = Output()
+    made.begin()
+    made.handle(chunk_of([Message(inbound.value, forged)], fast=False), output)
+    assert [value for name, value in output.made[0][2] if name in ("ce_source", "ce_id")] == [b"e1", b"urn:hutong:x.y"]
 
 
 def test_a_control_topic_that_is_not_followed_stops_the_line() -> None:

@@ -247,16 +247,6 @@ def test_an_agreement_without_its_key_quarantines_instead_of_leaking() -> None:
     assert (routed.deliveries, routed.quarantined[0].reason) == ([], "unusable_agreement")
 
 
-def test_a_new_table_takes_over_what_did_not_change() -> None:
-    """Changing one contract's agreements leaves the compiled plans of the others alone; a removed agreement is gone at once."""
-    one = grant("one", [{"field": "id"}])
-    first = RoutingTable({"one": one}, {"one": b"s"})
-    same = RoutingTable({"one": one}, {"one": b"s"}, before=first)
-    assert same.route(record(), {7: V1}.get, DAY).deliveries == first.route(record(), {7: V1}.get, DAY).deliveries
-    assert same._contracts[CONTRACT] is first._contracts[CONTRACT]
-    assert RoutingTable({}, {}, before=first).route(record(), {7: V1}.get, DAY).deliveries == []
-
-
 def test_a_grant_survives_its_journey() -> None:
     """What the control topic carries is what was granted, byte for byte the same each time."""
     one = grant("one", [{"field": "id"}], rows=({"field": "region", "in": ["14", "15"]}, {"cel": "code != ''"}))

@@ -1,0 +1,201 @@
+"""``python -m bench``: chooses what is measured, runs the contenders over it in turn, and writes what came of it.
+
+One bus serves the whole run, and is gone afterwards. Neighbours: ``measure``, ``latency`` and ``endurance`` do the runs,
+``report`` prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import report
+from bench.bus import Bus
+from bench.cases import CASES, STEADY, Case, chosen
+from bench.check import Expected, Wrong
+from bench.contenders.contender import Contender
+from bench.contenders.faust import Faust
+from bench.contenders.hutong import Hutong
+from bench.contenders.kafka_streams import KafkaStreams
+from bench.contenders.quix import Quix
+from bench.contenders.raw_copy import RawCopy
+from bench.endurance import Endurance
+from bench.latency import Latency, Plan, latency
+from bench.measure import Measured, run
+from bench.workload import Workload
+from hutong.embedded import down, up
+from hutong.home import Home
+
+_MAKERS: dict[str, Callable[[Case], list[Contender]]] = {
+    "hutong": lambda _: [Hutong()],
+    "hutong_two": lambda _: [Hutong(name="hutong_two", routers=2)],
+    "kafka_streams": lambda _: [KafkaStreams()],
+    "quix": lambda _: [Quix()],
+    "faust": lambda _: [Faust()],
+    "raw_copy": lambda case: [RawCopy(size=size) for size in case.timeable_copy_sizes],
+}
+
+_LATENCY, _ENDURANCE, _SDK = "latency", "endurance", "sdk"
+_OTHERS = {
+    _LATENCY: "published to readable, at 1,000 and at 20,000 events/s, Hutong and Kafka Streams with its defaults",
+    _ENDURANCE: "at full load: memory over time, agreements and routers that come and go",
+    _SDK: "publishing and receiving in one process, and confluent-kafka's Avro classes",
+}
+_RATES = (1_000, 20_000)
+_SDK_EVENTS = 100_000
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure; returns the exit code."""
+    options = _options(arguments)
+    if options.list:
+        for case in CASES.values():
+            print(f"{case.name:<22}{case.title}{'  (only when named)' if case.extra else ''}")
+        for name, title in _OTHERS.items():
+            print(f"{name:<22}{title}")
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is taken down
+    with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
+        home = Home(root=Path(folder))
+        try:
+            up(home, attached=True)
+            measure(Bus(home), options, Path(folder))
+        except Wrong as wrong:
+            print(f"no figures: {wrong}", file=sys.stderr)
+            return 1
+        finally:
+            down(home)
+    print(f"written to {options.out}")
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Hutong beside its peers.")
+    names = [*CASES, *_OTHERS]
+    parser.add_argument("--list", action="store_true", help="list the cases")
+    parser.add_argument("--case", action="append", default=[], choices=names, metavar="NAME", help="only this one; repeat")
+    parser.add_argument("--contender", action="append", default=[], choices=list(_MAKERS), help="only this one; repeat")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender, in turn")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of events")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long memory is watched")
+    parser.add_argument("--quick", action="store_true", help="one case, few events and a little latency: less than three minutes")
+    parser.add_argument("--out", type=Path, default=report.LATEST, help="where the JSON goes")
+    return parser.parse_args(arguments)
+
+
+def measure(bus: Bus, options: argparse.Namespace, home: Path) -> None:
+    """Everything that was asked for; what is done is written after each part.
+
+    Raises:
+        Wrong: a contender's output is not what it must be.
+    """
+    folder = home / "bench"
+    folder.mkdir()
+    document: dict[str, Any] = {"quick": options.quick, **report.environment(), "cases": {}}
+    names = [name for name in options.case if name in CASES]
+    others = [name for name in options.case if name in _OTHERS] or ([] if options.case else list(_OTHERS))
+    for case in chosen(names, quick=options.quick, scale=options.scale) if names or not options.case else []:
+        document["cases"][case.name] = compare(bus, case, options.contender, options.rounds, folder)
+        report.write(options.out, document)
+    if _LATENCY in others:
+        document[_LATENCY] = latencies(bus, folder, quick=options.quick, rounds=options.rounds)
+        print(report.latency_table(document[_LATENCY]), flush=True)
+    if _ENDURANCE in others and not options.quick:
+        endurance = Endurance(bus, bus.declare(Workload(STEADY)), folder)
+        document[_ENDURANCE] = endurance.run(minutes=options.minutes, changes=5)
+        print(report.endurance_table(document[_ENDURANCE]), flush=True)
+    if _SDK in others and not options.quick:
+        document[_SDK] = speed_of_sdk(bus, rounds=options.rounds)
+    report.write(options.out, document)
+
+
+def compare(bus: Bus, case: Case, wanted: Sequence[str], rounds: int, folder: Path) -> dict[str, Any]:
+    """All contenders of a case in turn; prints the table and returns the document.
+
+    Raises:
+        Wrong: a contender's output is not what it must be.
+    """
+    contenders, skipped = _contenders(case, wanted)
+    began = time.monotonic()
+    declared = bus.declare(Workload(case))
+    bus.publish(declared)
+    expected = {copies: Expected(declared, copies=copies) for copies in {one.copies for one in contenders}}
+    print(f"{case.name}: declared, published and worked out in {time.monotonic() - began:.0f} s", flush=True)
+    found: dict[str, list[Measured]] = {one.name: [] for one in contenders}
+    for number in range(rounds):
+        for one in contenders:
+            try:
+                measured = run(bus, declared, one, expected[one.copies], group=_group(case, one, number), folder=folder)
+            except Wrong as wrong:
+                raise Wrong(f"{one.name} in {case.name}: {wrong}") from wrong
+            found[one.name].append(measured)
+            rate = f"{measured.events_per_s:,.0f} events/s, {measured.deliveries_per_s:,.0f} deliveries/s"
+            print(f"  round {number + 1}, {one.name}: {rate}", flush=True)
+    document = report.case_document(case, found, skipped)
+    print(report.case_table(document), flush=True)
+    return document
+
+
+def _contenders(case: Case, wanted: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
+    """Who can take part, and why the others cannot."""
+    able: list[Contender] = []
+    skipped: dict[str, str] = {}
+    for name in case.contenders:
+        for one in _MAKERS[name](case) if not wanted or name in wanted else []:
+            problem = one.problem()
+            if problem is None:
+                able.append(one)
+            else:
+                skipped[one.name] = problem
+                print(f"{one.name} is left out: {problem}", flush=True)
+    return able, skipped
+
+
+def _group(case: Case, contender: Contender, number: int | str) -> str:
+    """A consumer group of a run's own, so that it begins at the first event."""
+    return f"hutong.bench.{case.name}.{contender.name.replace('_', '-').replace('@', '-')}.{number}"
+
+
+def latencies(bus: Bus, folder: Path, *, quick: bool, rounds: int) -> dict[str, Any]:
+    """Hutong and Kafka Streams as it comes, in turn, at each rate."""
+    declared = bus.declare(Workload(STEADY))
+    able = [one for one in (Hutong(), KafkaStreams(name="kafka_streams_default", tuned=False)) if one.problem() is None]
+    document: dict[str, Any] = {}
+    for rate in _RATES[:1] if quick else _RATES:
+        plan = Plan(rate=rate, warm_seconds=6 if quick else 20, seconds=6 if quick else 20)
+        found: dict[str, list[Latency]] = {one.name: [] for one in able}
+        for number in range(1 if quick else rounds):
+            for one in able:
+                group = _group(STEADY, one, f"{rate}.{number}")
+                measured = latency(bus, declared, one, plan, group=group, folder=folder)
+                if measured:
+                    found[one.name].append(measured)
+                words = asdict(measured) if measured else "did not keep up; this round has no figure"
+                print(f"  {rate:,} events/s, {one.name}: {words}", flush=True)
+        document[f"at_{rate}_per_s"] = report.latency_document(rate, found)
+    return document
+
+
+def speed_of_sdk(bus: Bus, *, rounds: int) -> dict[str, dict[str, float]]:
+    """Publisher and subscription, on the sample contracts; prints them."""
+    from bench import sdk  # it needs the extra ``identifiers``, which nothing else here does
+
+    command = [sys.executable, "-m", "hutong", "apply", "--schemas", "schemas"]
+    subprocess.run(command, env=os.environ | {"HUTONG_HOME": str(bus.home.root)}, check=True, stdout=subprocess.DEVNULL)
+    document = sdk.run(bus.home, "schemas", rounds, _SDK_EVENTS)
+    for name, found in document.items():
+        print(f"  {name:<36}{found['per_s']:>9,.0f} events/s ({found['low']:,.0f} to {found['high']:,.0f})", flush=True)
+    return document
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,180 @@
+"""What is measured: every case as a frozen value, with the targets that it is held against.
+
+Neighbours: ``workload`` makes a case's agreements and events, ``measure`` runs contenders over it, ``report`` prints the targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+__all__ = ["CASES", "QUICK", "STEADY", "Case", "chosen"]
+
+Rows = Literal["none", "region", "elsewhere"]
+Size = Literal["small", "medium", "large"]
+
+_EVERYONE = ("hutong", "kafka_streams", "raw_copy")
+_QUICK_SCALE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One comparison.
+
+    Attributes:
+        name: as ``--case`` takes it.
+        title: for people.
+        events: how many events are published.
+        size: of an event: small 200 B, medium 1 KB, large 10 KB.
+        agreements: how many grant the contract.
+        matching: how many of them match one event, where rows let any match.
+        rows: no condition; one on the region; or one on a region where nothing happens.
+        topics: destinations that the agreements share.
+        partitions: of every topic.
+        contenders: who takes part, in turn.
+        copy_sizes: transaction sizes that the raw copy may choose its best from, in events.
+        targets: contender -> the least ratio that Hutong is to reach.
+        extra: only run when asked for by name.
+    """
+
+    name: str
+    title: str
+    events: int
+    size: Size = "small"
+    agreements: int = 3
+    matching: int = 3
+    rows: Rows = "none"
+    topics: int = 3
+    partitions: int = 2
+    contenders: tuple[str, ...] = _EVERYONE
+    copy_sizes: tuple[int, ...] = (10_000,)
+    targets: Mapping[str, float] = field(default_factory=dict)
+    extra: bool = False
+
+    @property
+    def fan_out(self) -> int:
+        """Deliveries of each event."""
+        return 0 if self.rows == "elsewhere" else self.matching
+
+    @property
+    def regions(self) -> int:
+        """Regions that events come from."""
+        return self.agreements // self.matching if self.rows == "region" else 1
+
+    @property
+    def contract(self) -> str:
+        """Each case has a contract of its own, so that no case's agreements burden another."""
+        return f"bench.registry.{self.name.replace('-', '_')}"
+
+    @property
+    def timeable_copy_sizes(self) -> tuple[int, ...]:
+        """Those of which the case has enough transactions to time any."""
+        return tuple(size for size in self.copy_sizes if 3 * size <= self.events) or (max(1, self.events // 4),)
+
+    def scaled(self, factor: float) -> Case:
+        """The same with more or fewer events."""
+        return replace(self, events=max(1_000, int(self.events * factor)))
+
+
+_FAN_OUT_EVENTS = {
+    ("small", 1): 600_000,
+    ("small", 3): 400_000,
+    ("small", 10): 120_000,
+    ("medium", 1): 300_000,
+    ("medium", 3): 200_000,
+    ("medium", 10): 60_000,
+    ("large", 1): 60_000,
+    ("large", 3): 40_000,
+    ("large", 10): 12_000,
+}
+_SIZES: dict[Size, str] = {"small": "200 B", "medium": "1 KB", "large": "10 KB"}
+_SEVERAL = (10_000, 50_000, 100_000)
+
+
+def _fan_out(size: Size, number: int) -> Case:
+    python = ("quix", "faust") if size == "small" and number in (1, 3) else ()
+    return Case(
+        name=f"fan-out-{number}-{size}",
+        title=f"fan-out {number}, events of {_SIZES[size]}",
+        events=_FAN_OUT_EVENTS[size, number],
+        size=size,
+        agreements=number,
+        matching=number,
+        topics=number,
+        contenders=(*_EVERYONE, *python),
+        targets={"kafka_streams": 1.5, "raw_copy": 0.85} if (size, number) == ("small", 3) else {},
+        extra=size != "small" and number != 3,
+    )
+
+
+def _agreements(number: int) -> Case:
+    return Case(
+        name=f"agreements-{number}",
+        title=f"{number:,} agreements, each on one region, 3 match an event",
+        events=300_000,
+        agreements=number,
+        rows="region",
+        topics=min(30, number),
+        partitions=1,
+        copy_sizes=(10_000, 50_000),
+        targets={1_000: {"raw_copy": 0.8}, 10_000: {"raw_copy": 0.7}}.get(number, {}),
+    )
+
+
+def _destinations(number: int) -> Case:
+    return Case(
+        name=f"destinations-{number}",
+        title=f"{number:,} delivery topics, a county each",
+        events=300_000,
+        agreements=number,
+        matching=1,
+        rows="region",
+        topics=number,
+        partitions=1,
+        copy_sizes=_SEVERAL,
+        targets={"raw_copy": 0.85} if number > 3 else {},
+    )
+
+
+_ALL = (
+    *(_fan_out(size, number) for size in _SIZES for number in (1, 3, 10)),
+    *(_agreements(number) for number in (10, 100, 1_000, 10_000)),
+    *(_destinations(number) for number in (3, 100, 1_000, 3_000)),
+    Case(name="pass-all", title="3 agreements whose condition every event meets", events=300_000, rows="region"),
+    Case(name="filter-all", title="3 agreements whose condition no event meets", events=600_000, rows="elsewhere"),
+    Case(
+        name="two-routers",
+        title="fan-out 3, events of 200 B, one router and two",
+        events=400_000,
+        contenders=("hutong", "hutong_two"),
+        targets={},
+    ),
+)
+
+CASES: Mapping[str, Case] = {case.name: case for case in _ALL}
+QUICK = "fan-out-3-small"
+STEADY = Case(name="steady", title="fan-out 3, events of 200 B, published while they are routed", events=5_000)
+"""What latency and endurance are measured on; its events are published again and again."""
+
+
+def chosen(names: list[str], *, quick: bool, scale: float) -> list[Case]:
+    """The cases of a run.
+
+    Args:
+        names: asked for by name; empty for all but the extra ones.
+        quick: one case with few events and without the slow contenders, unless cases are named.
+        scale: factor on the number of events.
+
+    Raises:
+        KeyError: there is no such case.
+    """
+    if quick:
+        scale *= _QUICK_SCALE
+    if names:
+        cases = [CASES[name] for name in names]
+    elif quick:
+        cases = [replace(CASES[QUICK], contenders=_EVERYONE)]
+    else:
+        cases = [case for case in CASES.values() if not case.extra]
+    return [case.scaled(scale) for case in cases]

@@ -1,0 +1,161 @@
+"""The reading end of the exactly-once step: events of partitions that are ours, and the way back when a transaction failed.
+
+Neighbours: ``transaction`` reads here, ``outlet`` writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from hutong.errors import BrokerUnavailable, ConfigurationError, HutongError
+from hutong.kafka.chunk import Chunk, FetchedChunk, Place, PolledChunk
+from hutong.kafka.errors import translate
+from hutong.kafka.fast import inbox_of, plugin
+from hutong.kafka.settings import Settings
+
+__all__ = ["Inlet", "is_member"]
+
+_LOG = logging.getLogger("hutong")
+
+_POLL_SECONDS = 0.1
+_MORE_SECONDS = 0.02  # under load the next events are on their way already
+_COMMITTED_SECONDS = 30.0
+_METADATA_MAGIC = b"CGMDv2:"  # then the generation, 32-bit little-endian (librdkafka, rd_kafka_consumer_group_metadata_write)
+
+
+class Inlet:
+    """The consumer of one instance.
+
+    Args:
+        settings: the bus.
+        group: consumer group; all instances share the partitions.
+        instance: the instance's name.
+        topics: topic names, or patterns that begin with ``^``.
+
+    Attributes:
+        assigned: the partitions that are ours.
+    """
+
+    def __init__(self, settings: Settings, *, group: str, instance: str, topics: list[str]) -> None:
+        self._settings = settings
+        self._revoked = False
+        self.assigned: set[Place] = set()
+        self._consumer = Consumer(settings.client() | _config(group, instance) | plugin(), logger=_LOG)
+        self._inbox: Any = inbox_of(self._consumer)
+        self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+
+    def first(self, most: int) -> Chunk:
+        """What has arrived, at most so many; waits for the first a little."""
+        if self._inbox is not None:
+            # The inbox holds records alone: what the client is polled for here is rebalances, which never come among records.
+            message = self._consumer.poll(0)
+            self._revoked = False
+            return self._fetch(most, _POLL_SECONDS, None if message is None else message.error())
+        first = self._consumer.poll(_POLL_SECONDS)
+        # Callbacks of `poll` come before the message that it returns. Those of `consume` come somewhere among its messages:
+        # what was collected may be somebody else's by now, and what came after it must not be skipped. See `undisturbed`.
+        self._revoked = False
+        return PolledChunk([] if first is None else [first, *self._consumer.consume(most - 1, 0)])
+
+    def more(self, most: int) -> Chunk:
+        """What has arrived since ``first``, at most so many; waits only as long as a busy broker needs."""
+        if self._inbox is not None:
+            return self._fetch(most, _MORE_SECONDS)
+        found = self._consumer.consume(most, 0)
+        if not found and (late := self._consumer.poll(_MORE_SECONDS)) is not None:
+            found = [late, *self._consumer.consume(most - 1, 0)]
+        return PolledChunk(found)
+
+    def undisturbed(self, chunk: Chunk) -> bool:
+        """Whether all that was read since ``first`` is ours and complete.
+
+        Raises:
+            HutongError: reading has failed in a way that does not pass by itself.
+        """
+        for error in chunk.errors:
+            passing = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART)
+            if error.code() not in passing and not error.retriable():
+                raise self._explain(error)
+        return not chunk.errors and not self._revoked
+
+    def metadata(self) -> Any:
+        """The group's metadata for the offsets of what was read last."""
+        return self._consumer.consumer_group_metadata()
+
+    def back_to_committed(self, places: set[Place]) -> None:
+        """Go on where the group stands, on those of the partitions that are still ours.
+
+        Raises:
+            BrokerUnavailable: nobody says where that is; try again.
+        """
+        places = places & self.assigned
+        if not places:
+            return
+        try:
+            for position in self._consumer.committed([TopicPartition(*place) for place in places], _COMMITTED_SECONDS):
+                if position.error is not None:
+                    raise BrokerUnavailable(f"cannot read where the group stands on {position.topic}; trying again")
+                offset = position.offset if position.offset >= 0 else OFFSET_BEGINNING
+                self._consumer.seek(TopicPartition(position.topic, position.partition, offset))
+        except KafkaException as error:
+            raise self._explain(error) from error
+
+    def close(self) -> None:
+        """Leave the group, so that the others take over at once."""
+        if self._inbox is not None:
+            self._inbox.close()
+        self._consumer.close()
+
+    def _fetch(self, most: int, seconds: float, error: KafkaError | None = None) -> Chunk:
+        native, codes = self._inbox.fetch(most, int(seconds * 1000))
+        return FetchedChunk(native, codes, error)
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._inbox is not None:
+            for p in partitions:
+                self._inbox.lead(p.topic, p.partition)
+        self.assigned = {(p.topic, p.partition) for p in partitions}
+        _LOG.info("partitions assigned", extra={"facts": {"partitions": len(partitions)}})
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._revoked = True
+        self.assigned -= {(p.topic, p.partition) for p in partitions}
+
+    def _explain(self, error: KafkaError | KafkaException) -> HutongError:
+        return translate(error, "read", principal=self._settings.username, servers=self._settings.bootstrap_servers)
+
+
+def _config(group: str, instance: str) -> dict[str, Any]:
+    return {
+        "group.id": group,
+        "client.id": instance,
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",  # a topic that is new to the group loses nothing
+        "partition.assignment.strategy": "roundrobin",
+        "session.timeout.ms": 10_000,  # a killed instance's partitions move after this
+        "heartbeat.interval.ms": 1_000,
+        "topic.metadata.refresh.interval.ms": 2_000,  # a newly applied contract is routed within this
+        "allow.auto.create.topics": False,
+        "fetch.wait.max.ms": 50,
+        "fetch.queue.backoff.ms": 50,
+        # What waits in memory, whatever the size of events: about this much, and one answer of a broker beside.
+        "queued.max.messages.kbytes": 16_384,
+        "queued.min.messages": 20_000,
+        "fetch.max.bytes": 16_777_216,
+        "check.crcs": True,
+    }
+
+
+def is_member(metadata: Any) -> bool:
+    """Whether offsets sent with this metadata will be fenced: brokers accept those of an unknown generation (-1) from anybody."""
+    blob = bytes(metadata)
+    if not blob.startswith(_METADATA_MAGIC):
+        raise ConfigurationError(
+            "this version of librdkafka writes group metadata in another form; use the version that is pinned"
+        )
+    generation = int.from_bytes(blob[len(_METADATA_MAGIC) : len(_METADATA_MAGIC) + 4], "little", signed=True)
+    return generation >= 0

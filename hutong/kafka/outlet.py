@@ -1,0 +1,185 @@
+"""The writing end of the exactly-once step: one transactional producer, and what it could not deliver.
+
+Neighbours: ``transaction`` begins and ends the transactions, and throws an outlet away whose last outcome is not known.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from hutong.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, HutongError, NoSuchDestination, NotAuthorised
+from hutong.kafka.chunk import Chunk
+from hutong.kafka.errors import translate
+from hutong.kafka.fast import plugin, sender_of
+from hutong.kafka.settings import Settings
+from hutong.transcode.choice import Lane
+
+__all__ = ["Outlet"]
+
+_LOG = logging.getLogger("hutong")
+
+_INIT_SECONDS = 30.0
+_CLOSED_SECONDS = 30.0
+
+
+class Outlet:
+    """The producer of one instance.
+
+    Args:
+        settings: the bus.
+        transactional_id: fences every earlier producer of this id.
+        instance: the instance's name.
+        transaction_seconds: after this long the brokers abort an open transaction.
+        closed: topic -> when it may be tried again; outlives this outlet.
+
+    Attributes:
+        producer: the client.
+
+    Raises:
+        BusError: transactions cannot begin.
+    """
+
+    def __init__(
+        self, settings: Settings, *, transactional_id: str, instance: str, transaction_seconds: float, closed: dict[str, float]
+    ) -> None:
+        self._settings, self._closed = settings, closed
+        self._undelivered: HutongError | None = None
+        config = _config(transactional_id, instance, transaction_seconds)
+        self.producer = Producer(settings.client() | config | plugin() | {"on_delivery": _weakly(self)}, logger=_LOG)
+        self._sender = sender_of(self.producer)
+        try:
+            self.producer.init_transactions(_INIT_SECONDS)
+        except KafkaException as error:
+            raise self.explain(error, "begin transactions") from error
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self.undelivered()
+        self.producer.begin_transaction()
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether ``run`` may be called: there is the extension, and no destination that must not be tried."""
+        return self._sender is not None and not self._closed_now()
+
+    def run(
+        self,
+        lane: Lane,
+        chunk: Chunk,
+        at: int,
+        end: int,
+        now_ms: int,
+        delivered: dict[str, int],
+        routed: dict[str, int],
+    ) -> tuple[int, str, Any]:
+        """Route events from ``at`` on, and queue all that becomes of them, until one is not plain.
+
+        Args:
+            lane: the table's.
+            chunk: the events.
+            at: the first.
+            end: where to stop at the latest.
+            now_ms: the router's clock.
+            delivered: agreement -> deliveries; counts on.
+            routed: topic -> events; counts on.
+
+        Returns:
+            Which event it stopped at, why ("end", "left", "rest", "too_large"), and for the last what was refused.
+
+        Raises:
+            KafkaException: the transaction is lost.
+        """
+        stopped, why, fact = lane.run(chunk.native, at, end, self._sender, now_ms, delivered, routed)
+        if why == "failed":
+            raise KafkaException(KafkaError(fact))
+        return stopped, why, fact
+
+    def undelivered(self) -> HutongError | None:
+        """The first reason why something of the open transaction was not delivered, once."""
+        for topic, code in self._sender.failures() if self._sender is not None else ():
+            self.not_delivered(KafkaError(code), topic)
+        found, self._undelivered = self._undelivered, None
+        return found
+
+    def produce(self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Queue a record in the open transaction.
+
+        Raises:
+            EventTooLarge: the brokers will not take it.
+            NoSuchDestination: its topic has refused others a moment ago.
+            KafkaException: the transaction is lost.
+        """
+        if self._closed and topic in self._closed_now():
+            raise NoSuchDestination(f"cannot write to {topic}: it is not there, or may not be written; run 'hutong apply'")
+        while True:
+            try:
+                self.producer.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]
+            except BufferError:
+                self.producer.poll(0.01)
+            except KafkaException as error:
+                problem = self.explain(error, f"write to {topic}")
+                if isinstance(problem, EventTooLarge):
+                    raise problem from None
+                raise
+            else:
+                return
+
+    def _closed_now(self) -> dict[str, float]:
+        if self._closed:
+            now = time.monotonic()
+            for topic in [topic for topic, until in self._closed.items() if until <= now]:
+                del self._closed[topic]
+        return self._closed
+
+    def not_delivered(self, error: KafkaError, topic: str) -> None:
+        """A record of this topic was given up."""
+        problem = self.explain(error, f"write to {topic}")
+        if isinstance(problem, NotAuthorised | ConfigurationError):
+            # Trying again alone would stop all other destinations too; for a while, deliveries to this one go to quarantine.
+            self._closed[topic] = time.monotonic() + _CLOSED_SECONDS
+        if self._undelivered is None:
+            self._undelivered = problem if problem.retriable else BrokerUnavailable(str(problem))
+
+    def explain(self, error: KafkaError | KafkaException, doing: str) -> HutongError:
+        """The error in Hutong's words."""
+        return translate(error, doing, principal=self._settings.username, servers=self._settings.bootstrap_servers)
+
+
+def _weakly(outlet: Outlet) -> Callable[[KafkaError | None, Message], None]:
+    """Delivery reports to the outlet; a producer that held it would live on when it is thrown away."""
+    known = weakref.ref(outlet)
+
+    def report(error: KafkaError | None, message: Message) -> None:
+        if error is not None and (alive := known()) is not None:
+            alive.not_delivered(error, str(message.topic()))
+
+    return report
+
+
+def _config(transactional_id: str, instance: str, transaction_seconds: float) -> dict[str, Any]:
+    return {
+        "transactional.id": transactional_id,
+        "client.id": instance,
+        "transaction.timeout.ms": int(transaction_seconds * 1000),
+        "message.timeout.ms": int(transaction_seconds * 1000),
+        # Every transaction waits for the last one's markers by retrying; the default of 100 ms would be its length.
+        "retry.backoff.ms": 1,
+        "retry.backoff.max.ms": 10,
+        "linger.ms": 5,
+        "batch.size": 1_000_000,
+        "batch.num.messages": 20_000,
+        "compression.type": "lz4",
+        "message.max.bytes": 2_000_000,  # a delivery may be larger than its event, and quarantine adds headers
+        # The queue takes the memory: 1.6 KB for a delivery of 260 bytes with its headers. A thousand destinations need room for
+        # more than a hundred each, else every one of them gets many small writes: twice the CPU time, here and on the broker.
+        "queue.buffering.max.messages": 200_000,
+        "queue.buffering.max.kbytes": 131_072,
+        "delivery.report.only.error": True,
+        "partitioner": "murmur2_random",
+    }

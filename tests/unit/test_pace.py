@@ -1,0 +1,89 @@
+"""The size of transactions finds itself: under simulated costs, with noise, with light traffic, with bounds."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hutong.kafka.pace import Pace
+
+FIRST = 5_000
+MANY, FEW = (0.9, 16e-6), (0.012, 18e-6)  # seconds per transaction and per event, as measured with 1,000 and with 3 destinations
+
+
+def backlog(pace: Pace, transactions: int, cost: tuple[float, float], *, noise: float = 0.0) -> list[tuple[int, float]]:
+    """(events, seconds) of transactions that always find more than they may take."""
+    chance = random.Random(7)
+    done = []
+    for _ in range(transactions):
+        events = pace.limit
+        seconds = (cost[0] + cost[1] * events) * (1 + chance.uniform(-noise, noise))
+        pace.done(events, seconds, waiting=True)
+        done.append((events, seconds))
+    return done
+
+
+def rate(done: list[tuple[int, float]]) -> float:
+    return sum(events for events, _ in done) / sum(seconds for _, seconds in done)
+
+
+def best(cost: tuple[float, float], most: int, seconds: float) -> float:
+    sizes = [FIRST * 2**n for n in range(8) if FIRST * 2**n <= most and cost[0] + cost[1] * FIRST * 2**n <= seconds]
+    return max(size / (cost[0] + cost[1] * size) for size in sizes)
+
+
+@pytest.mark.parametrize("cost", [MANY, FEW, (0.1, 16e-6), (2.0, 50e-6), (0.001, 1e-6)])
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_it_comes_close_to_the_best_size(cost: tuple[float, float], noise: float) -> None:
+    """Whatever transactions cost: at least nine tenths of what the best size gives, trying included."""
+    pace = Pace(most=200_000, seconds=5.0)
+    backlog(pace, 30, cost, noise=noise)
+    assert rate(backlog(pace, 100, cost, noise=noise)) > 0.9 * best(cost, 200_000, 5.0)
+
+
+def test_it_is_no_larger_than_pays() -> None:
+    """With few destinations a larger transaction gains nothing, and its deliveries wait."""
+    pace = Pace(most=200_000, seconds=5.0)
+    assert max(events for events, _ in backlog(pace, 100, FEW)) <= 40_000
+
+
+def test_it_follows_what_changes() -> None:
+    """More destinations come and go: the size grows, and shrinks again."""
+    pace = Pace(most=200_000, seconds=5.0)
+    backlog(pace, 20, FEW)
+    backlog(pace, 100, MANY)
+    assert pace.limit >= 80_000
+    backlog(pace, 200, FEW)
+    assert pace.limit <= 20_000
+
+
+def test_light_traffic_makes_it_small_again() -> None:
+    """The burst after it begins with a small transaction, not with one of the size that a backlog had."""
+    pace = Pace(most=200_000, seconds=5.0)
+    backlog(pace, 20, MANY)
+    for _ in range(6):
+        pace.done(10, 0.01, waiting=False)
+    assert pace.limit == FIRST
+
+
+def test_bounds_hold() -> None:
+    """Neither more events nor more time than was asked for; small bounds are allowed."""
+    pace = Pace(most=30_000, seconds=1.0)
+    assert max(events for events, _ in backlog(pace, 50, (0.1, 1e-6))) <= 30_000
+    slow = Pace(most=200_000, seconds=1.0)
+    assert max(seconds for _, seconds in backlog(slow, 50, (0.1, 20e-6))) <= 1.0
+    assert Pace(most=1, seconds=1.0).room(0, 0.0) == 1
+    backlog(one := Pace(most=1, seconds=1.0), 50, FEW)
+    assert one.limit == 1
+    assert pace.room(10, 1.0) == 0
+    assert pace.room(pace.limit + 1, 0.1) == 0
+
+
+def test_it_comes_back_when_a_transaction_takes_too_long() -> None:
+    """Brokers that have become slow get smaller transactions."""
+    pace = Pace(most=200_000, seconds=5.0)
+    backlog(pace, 10, MANY)
+    assert pace.limit >= 80_000
+    backlog(pace, 6, (1.0, 1e-3))
+    assert pace.limit == FIRST

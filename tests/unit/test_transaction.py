@@ -1,0 +1,266 @@
+"""The exactly-once step with a broker that is not there: what belongs to one transaction, and what happens when it fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from hutong.errors import BrokerUnavailable, Fenced, RegistryUnavailable
+from hutong.kafka import transaction
+from hutong.kafka.chunk import PolledChunk
+from hutong.kafka.settings import Settings
+from hutong.kafka.transaction import TransactionalStep
+
+
+class Event:
+    """A record as the client hands it out."""
+
+    def __init__(self, offset: int, partition: int = 0) -> None:
+        self._offset, self._partition = offset, partition
+
+    def topic(self) -> str:
+        return "pub.t"
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return self._offset
+
+    def error(self) -> None:
+        return None
+
+
+class Inlet:
+    """Hands out chunks; tells what it was asked to do."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.chunks: list[list[Event]] = []
+        self.disturbed_at: int | None = None
+        self.generation = 1
+        self.rewound: list[set[tuple[str, int]]] = []
+        self.reads = 0
+
+    def first(self, most: int) -> PolledChunk:
+        self.reads += 1
+        return PolledChunk(self.chunks.pop(0) if self.chunks else [])  # type: ignore[arg-type]
+
+    more = first
+
+    def undisturbed(self, _: PolledChunk) -> bool:
+        return self.reads != self.disturbed_at
+
+    def metadata(self) -> bytes:
+        return b"CGMDv2:" + self.generation.to_bytes(4, "little", signed=True)
+
+    def back_to_committed(self, places: set[tuple[str, int]]) -> None:
+        self.rewound.append(places)
+
+
+class Outlet:
+    """A producer that takes everything, or fails where it is told to."""
+
+    made: list[Outlet]
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.did: list[Any] = []
+        self.fails: dict[str, KafkaError] = {}
+        self.producer = self
+        self.made.append(self)
+
+    def _do(self, name: str, value: Any = None) -> None:
+        if name in self.fails:
+            raise KafkaException(self.fails[name])
+        self.did.append(name if value is None else (name, value))
+
+    def begin(self) -> None:
+        self._do("begin")
+
+    def undelivered(self) -> None:
+        return None
+
+    def produce(self, *_: Any) -> None:
+        self._do("produce")
+
+    def send_offsets_to_transaction(self, positions: Any, _: Any) -> None:
+        self._do("offsets", [(p.topic, p.partition, p.offset) for p in positions])
+
+    def commit_transaction(self, _: float) -> None:
+        self._do("commit")
+
+    def abort_transaction(self, _: float) -> None:
+        self._do("abort")
+
+
+class Handled:
+    """The handler: notes the chunks, goes on as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.chunks: list[int] = []
+        self.go_on = True
+        self.error: Exception | None = None
+
+    def begin(self) -> None:
+        self.began += 1
+
+    def handle(self, chunk: Any, output: Any) -> bool:
+        if self.error:
+            raise self.error
+        self.chunks.append(len(chunk))
+        output.produce("sub.t", b"k", b"v", [])
+        return self.go_on
+
+
+class Line:
+    """A step with stand-ins at both ends."""
+
+    def __init__(self) -> None:
+        self.handled = Handled()
+        self.step = TransactionalStep(
+            Settings(bootstrap_servers="127.0.0.1:1", registry_url="http://127.0.0.1:1"),
+            group="hutong.t",
+            instance="a",
+            topics=["pub.t"],
+            begin=self.handled.begin,
+            handle=self.handled.handle,
+            batch_events=100_000,
+            transaction_seconds=10,
+        )
+        self.inlet: Any = self.step._inlet
+
+    @property
+    def outlet(self) -> Outlet:
+        return Outlet.made[-1]
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    Outlet.made = []
+    monkeypatch.setattr(transaction, "Inlet", Inlet)
+    monkeypatch.setattr(transaction, "Outlet", Outlet)
+    return Line()
+
+
+def chunk(size: int, start: int = 0) -> list[Event]:
+    return [Event(start + n) for n in range(size)]
+
+
+def test_light_traffic_is_committed_at_once(line: Line) -> None:
+    """A few events are a transaction; nobody waits for more."""
+    line.inlet.chunks = [chunk(3), chunk(3, 3)]
+    assert line.step.step()
+    assert line.outlet.did == ["begin", "produce", ("offsets", [("pub.t", 0, 3)]), "commit"]
+    assert line.inlet.reads == 1
+
+
+def test_a_backlog_is_read_in_chunks_into_one_transaction(line: Line) -> None:
+    """One begin, one commit, the position behind the last chunk; it ends where there is no more."""
+    line.step._pace.limit = 20_000
+    line.inlet.chunks = [chunk(5000), chunk(5000, 5000), chunk(10, 10_000), chunk(5000, 10_010)]
+    assert line.step.step()
+    assert line.handled.chunks == [5000, 5000, 10]
+    assert line.handled.began == 1
+    assert line.outlet.did == ["begin", *["produce"] * 3, ("offsets", [("pub.t", 0, 10_010)]), "commit"]
+
+
+def test_the_handler_can_end_a_transaction(line: Line) -> None:
+    """What was delivered under an agreement that is revoked now does not wait for more."""
+    line.step._pace.limit = 20_000
+    line.handled.go_on = False
+    line.inlet.chunks = [chunk(5000), chunk(5000, 5000)]
+    assert line.step.step()
+    assert line.handled.chunks == [5000]
+    assert "commit" in line.outlet.did
+
+
+def test_partitions_that_move_within_a_transaction_abort_it(line: Line) -> None:
+    """All that was read since it began is read again from where the group stands."""
+    line.step._pace.limit = 20_000
+    line.inlet.chunks = [chunk(5000), [Event(7, partition=1)], chunk(1)]
+    line.inlet.disturbed_at = 2
+    assert not line.step.step()
+    assert line.outlet.did == ["begin", "produce", "abort"]
+    assert line.step.step()
+    assert line.inlet.rewound == [{("pub.t", 0), ("pub.t", 1)}]
+
+
+def test_partitions_that_move_before_it_need_no_transaction(line: Line) -> None:
+    """The first chunk may be somebody else's: read it again."""
+    line.inlet.chunks = [chunk(3), chunk(3)]
+    line.inlet.disturbed_at = 1
+    assert not line.step.step()
+    assert line.outlet.did == []
+    assert line.step.step()
+    assert line.inlet.rewound == [{("pub.t", 0)}]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_no_offsets_without_a_generation(line: Line, later: bool) -> None:
+    """Brokers take offsets of an unknown generation from anybody: such a batch is not committed."""
+    line.step._pace.limit = 20_000
+    line.inlet.chunks = [chunk(5000), chunk(5000, 5000)] if later else [chunk(3)]
+    if later:
+        line.inlet.metadata = lambda: b"CGMDv2:" + (1 if line.inlet.reads == 1 else -1).to_bytes(4, "little", signed=True)
+    else:
+        line.inlet.generation = -1
+    assert not line.step.step()
+    assert "commit" not in line.outlet.did
+    assert line.step._unsettled == {("pub.t", 0)}
+
+
+def test_a_handler_that_cannot_go_on_aborts(line: Line) -> None:
+    """An outage of the registry: nothing of the batch is visible, and it comes again."""
+    line.inlet.chunks = [chunk(3)]
+    line.handled.error = RegistryUnavailable("away")
+    with pytest.raises(RegistryUnavailable):
+        line.step.step()
+    assert line.outlet.did == ["begin", "abort"]
+    assert line.step._unsettled == {("pub.t", 0)}
+    assert len(Outlet.made) == 1
+
+
+def test_an_unknown_outcome_costs_the_producer(line: Line) -> None:
+    """Its successor settles the transaction; only then does the group know where it stands."""
+    line.inlet.chunks = [chunk(3), chunk(3)]
+    line.step.step()
+    line.outlet.fails["commit"] = KafkaError(KafkaError._TIMED_OUT)
+    with pytest.raises(BrokerUnavailable, match="read again"):
+        line.step.step()
+    line.inlet.chunks = [chunk(3)]
+    assert line.step.step()
+    assert len(Outlet.made) == 2
+    assert line.inlet.rewound == [{("pub.t", 0)}]
+
+
+def test_an_abort_that_fails_costs_the_producer_too(line: Line) -> None:
+    """Nobody knows how that transaction ends."""
+    line.inlet.chunks = [chunk(3), chunk(3)]
+    line.step.step()
+    line.outlet.fails["abort"] = KafkaError(KafkaError._TIMED_OUT)
+    line.handled.error = RegistryUnavailable("away")
+    with pytest.raises(RegistryUnavailable):
+        line.step.step()
+    line.handled.error = None
+    line.inlet.chunks = [chunk(3)]
+    assert line.step.step()
+    assert len(Outlet.made) == 2
+
+
+def test_two_of_one_name_end(line: Line) -> None:
+    """Fencing once may be a time-out; again and again it is another router of the same name."""
+    line.inlet.chunks = [chunk(3) for _ in range(8)]
+    for _ in range(3):
+        line.step._outlet = None
+        with pytest.raises(BrokerUnavailable):
+            _fenced(line)
+    with pytest.raises(Fenced, match="another router"):
+        _fenced(line)
+
+
+def _fenced(line: Line) -> None:
+    outlet = line.step._outlet = Outlet()  # type: ignore[assignment]
+    outlet.fails["commit"] = KafkaError(KafkaError._FENCED)
+    line.step.step()
