@@ -25,17 +25,20 @@ _LOG = logging.getLogger("hutong")
 def plugin() -> dict[str, Any]:
     """What a client's configuration needs, so that ``inbox_of`` or ``sender_of`` can take it."""
     path = _plugin_path() if is_native() else None
-    return {} if path is None else {"plugin.library.paths": path}
+    if extension is None or path is None:
+        return {}
+    extension.expect_client()
+    return {"plugin.library.paths": path}
 
 
 def inbox_of(consumer: confluent_kafka.Consumer) -> Any | None:
     """The extension's side of a consumer that this thread has just made with ``plugin()``."""
-    return extension.Inbox(consumer) if extension and plugin() else None
+    return extension.Inbox(consumer) if extension and is_native() and _plugin_path() else None
 
 
 def sender_of(producer: confluent_kafka.Producer) -> Any | None:
     """The extension's side of a producer that this thread has just made with ``plugin()``."""
-    return extension.Sender(producer) if extension and plugin() else None
+    return extension.Sender(producer) if extension and is_native() and _plugin_path() else None
 
 
 @cache

@@ -15,6 +15,7 @@ from hutong.kafka.chunk import Chunk, FetchedChunk, Place, PolledChunk
 from hutong.kafka.errors import translate
 from hutong.kafka.fast import inbox_of, plugin
 from hutong.kafka.settings import Settings
+from hutong.transcode.native.transcoder import extension
 
 __all__ = ["Inlet", "is_member"]
 
@@ -45,10 +46,11 @@ class Inlet:
         self.assigned: set[Place] = set()
         self._consumer = Consumer(settings.client() | _config(group, instance) | plugin(), logger=_LOG)
         self._inbox: Any = inbox_of(self._consumer)
+        self._latest: Any = extension.Batch([]) if extension else None
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     def first(self, most: int) -> Chunk:
-        """What has arrived, at most so many; waits for the first a little."""
+        """What has arrived, at most so many; waits for the first a little. A chunk is good until the next is read."""
         if self._inbox is not None:
             # The inbox holds records alone: what the client is polled for here is rebalances, which never come among records.
             message = self._consumer.poll(0)
@@ -106,11 +108,14 @@ class Inlet:
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
         if self._inbox is not None:
+            self._latest.close()  # an error that ends the router may still refer to it
             self._inbox.close()
         self._consumer.close()
 
     def _fetch(self, most: int, seconds: float, error: KafkaError | None = None) -> Chunk:
+        self._latest.close()  # what was read before has been handled
         native, codes = self._inbox.fetch(most, int(seconds * 1000))
+        self._latest = native
         return FetchedChunk(native, codes, error)
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -141,7 +146,7 @@ def _config(group: str, instance: str) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": 2_000,  # a newly applied contract is routed within this
         "allow.auto.create.topics": False,
         "fetch.wait.max.ms": 50,
-        "fetch.queue.backoff.ms": 50,
+        "fetch.queue.backoff.ms": 20,
         # What waits in memory, whatever the size of events: about this much, and one answer of a broker beside.
         "queued.max.messages.kbytes": 16_384,
         "queued.min.messages": 20_000,

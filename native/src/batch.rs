@@ -4,6 +4,8 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -46,7 +48,7 @@ enum Origin {
     Python {
         _kept: Vec<Py<PyAny>>,
     },
-    Client(&'static Api, Vec<*mut Message>),
+    Client(&'static Api, Mutex<Vec<*mut Message>>),
 }
 
 /// Records read from the client's messages once.
@@ -56,6 +58,7 @@ pub struct Batch {
     events: Vec<Option<Event>>,
     headers: Vec<(Slice, Slice)>,
     origin: Origin,
+    open: AtomicBool,
 }
 
 // SAFETY: messages are only read, and destroyed by whoever drops the batch last.
@@ -70,11 +73,24 @@ impl Batch {
         let mut kept = Vec::with_capacity(messages.len() * 4);
         let mut headers = Vec::with_capacity(messages.len() * 8);
         let events = messages.iter().map(|message| read(py, &message, &mut kept, &mut headers)).collect();
-        Ok(Batch { events, headers, origin: Origin::Python { _kept: kept } })
+        Ok(Batch { events, headers, origin: Origin::Python { _kept: kept }, open: AtomicBool::new(true) })
     }
 
     fn __len__(&self) -> usize {
         self.events.len()
+    }
+
+    /// Gives the messages back; whatever still refers to the batch finds nothing in it.
+    ///
+    /// To be called by the thread that runs it, before its consumer is closed: librdkafka must have its messages by then.
+    fn close(&self) {
+        self.open.store(false, Ordering::Release);
+        if let Origin::Client(api, messages) = &self.origin {
+            for message in held(messages).drain(..) {
+                // SAFETY: each is destroyed once, here.
+                unsafe { (api.message_destroy)(message) };
+            }
+        }
     }
 
     /// A record that was fetched, for Python.
@@ -90,8 +106,9 @@ impl Batch {
     /// (topic, partition, first offset, last offset) of every partition in a batch that was fetched.
     fn extent(&self) -> Vec<(String, i32, i64, i64)> {
         let Origin::Client(api, messages) = &self.origin else { return Vec::new() };
+        let messages = held(messages);
         let mut found: Vec<(*const c_void, i32, i64, i64)> = Vec::new();
-        for message in messages {
+        for message in messages.iter() {
             // SAFETY: the batch holds its messages.
             let message = unsafe { &**message };
             let mut known = found.iter_mut().rev();
@@ -113,7 +130,11 @@ impl Batch {
         let mut headers = Vec::with_capacity(messages.len() * 8);
         // SAFETY: librdkafka has given us the messages.
         let events = messages.iter().map(|message| unsafe { read_message(api, &**message, &mut headers) }).collect();
-        Batch { events, headers, origin: Origin::Client(api, messages) }
+        Batch { events, headers, origin: Origin::Client(api, Mutex::new(messages)), open: AtomicBool::new(true) }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
     pub fn len(&self) -> usize {
@@ -130,7 +151,7 @@ impl Batch {
 
     pub fn message(&self, at: usize) -> Option<(&'static Api, *mut Message)> {
         match &self.origin {
-            Origin::Client(api, messages) => messages.get(at).map(|message| (*api, *message)),
+            Origin::Client(api, messages) => held(messages).get(at).map(|message| (*api, *message)),
             Origin::Python { .. } => None,
         }
     }
@@ -138,13 +159,12 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        if let Origin::Client(api, messages) = &self.origin {
-            for message in messages {
-                // SAFETY: each is destroyed once, here.
-                unsafe { (api.message_destroy)(*message) };
-            }
-        }
+        self.close();
     }
+}
+
+fn held(messages: &Mutex<Vec<*mut Message>>) -> MutexGuard<'_, Vec<*mut Message>> {
+    messages.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 pub fn name(api: &Api, topic: *const c_void) -> String {

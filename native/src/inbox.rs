@@ -115,33 +115,33 @@ pub struct Record {
 
 #[pymethods]
 impl Record {
-    fn topic(&self) -> String {
-        let (api, message) = self.message();
-        name(api, message.topic)
+    fn topic(&self) -> PyResult<String> {
+        let (api, message) = self.message()?;
+        Ok(name(api, message.topic))
     }
 
-    fn partition(&self) -> i32 {
-        self.message().1.partition
+    fn partition(&self) -> PyResult<i32> {
+        Ok(self.message()?.1.partition)
     }
 
-    fn offset(&self) -> i64 {
-        self.message().1.offset
+    fn offset(&self) -> PyResult<i64> {
+        Ok(self.message()?.1.offset)
     }
 
-    fn key<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        let message = self.message().1;
-        bytes(py, message.key, message.key_size)
+    fn key<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let message = self.message()?.1;
+        Ok(bytes(py, message.key, message.key_size))
     }
 
-    fn value<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        let message = self.message().1;
-        bytes(py, message.value, message.value_size)
+    fn value<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let message = self.message()?.1;
+        Ok(bytes(py, message.value, message.value_size))
     }
 
     /// Names and values; raises where a name is not UTF-8.
     #[allow(clippy::type_complexity)]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Option<Bound<'py, PyBytes>>)>> {
-        let (api, message) = self.message();
+        let (api, message) = self.message()?;
         let mut found = Vec::new();
         // SAFETY: the batch, and with it the message, is held here.
         unsafe { each_header(api, message, |name, value| found.push((name.to_bytes().to_vec(), value))) };
@@ -153,12 +153,12 @@ impl Record {
     }
 
     /// (kind, ms since the epoch), as the client's messages have it.
-    fn timestamp(&self) -> (i32, i64) {
-        let (api, message) = self.message();
+    fn timestamp(&self) -> PyResult<(i32, i64)> {
+        let (api, message) = self.message()?;
         let mut kind: c_int = 0;
         // SAFETY: the message lives.
         let milliseconds = unsafe { (api.message_timestamp)(message, &mut kind) };
-        (kind, milliseconds)
+        Ok((kind, milliseconds))
     }
 
     fn error(&self) -> Option<i32> {
@@ -175,10 +175,11 @@ impl Record {
         }
     }
 
-    fn message(&self) -> (&'static Api, &Message) {
-        let (api, message) = self.batch.get().message(self.at).expect("checked when it was made");
-        // SAFETY: the batch holds it.
-        (api, unsafe { &*message })
+    fn message(&self) -> PyResult<(&'static Api, &Message)> {
+        let held = self.batch.get().message(self.at);
+        let (api, message) = held.ok_or_else(|| PyRuntimeError::new_err("the batch of this record is closed"))?;
+        // SAFETY: the batch holds it, and is closed by the thread that reads this.
+        Ok((api, unsafe { &*message }))
     }
 }
 

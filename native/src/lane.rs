@@ -44,13 +44,24 @@ impl Lane {
         Lane::default()
     }
 
-    /// From now on, events of this topic and schema need no Python.
-    fn add(&self, topic: &str, source: Vec<u8>, event_type: Vec<u8>, schema_id: u32, transcoder: Py<Transcoder>) -> PyResult<()> {
-        let mut contracts = self.contracts.write().map_err(|_| PyRuntimeError::new_err("a run has failed"))?;
-        let of_topic = contracts.entry(topic.as_bytes().to_vec());
-        let contract = of_topic.or_insert_with(|| Contract { source, event_type, transcoders: HashMap::new() });
-        contract.transcoders.insert(schema_id, transcoder);
-        Ok(())
+    /// From now on, events of this topic and schema need no Python. What was added stays: runs refer to it.
+    fn add(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        source: Vec<u8>,
+        event_type: Vec<u8>,
+        schema_id: u32,
+        transcoder: Py<Transcoder>,
+    ) -> PyResult<()> {
+        // Not while the interpreter is held: a run that has the lock may be waiting for it.
+        py.detach(|| {
+            let mut contracts = self.contracts.write().map_err(|_| PyRuntimeError::new_err("a run has failed"))?;
+            let of_topic = contracts.entry(topic.as_bytes().to_vec());
+            let contract = of_topic.or_insert_with(|| Contract { source, event_type, transcoders: HashMap::new() });
+            contract.transcoders.entry(schema_id).or_insert(transcoder);
+            Ok(())
+        })
     }
 
     /// Runs a batch from an event on.
@@ -71,6 +82,9 @@ impl Lane {
         routed: &Bound<'py, PyDict>,
     ) -> PyResult<(usize, &'static str, Py<PyAny>)> {
         let mut run = Run { lane: self, batch, now_ms, counts: HashMap::new(), routed: HashMap::new() };
+        if !batch.is_open() {
+            return Err(PyRuntimeError::new_err("the batch is closed"));
+        }
         let end = end.min(batch.len());
         let stopped = if let Ok(sender) = sink.cast::<Sender>() {
             let sender = sender.get();

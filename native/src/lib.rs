@@ -31,5 +31,6 @@ fn hutong_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lane::Lane>()?;
     module.add_class::<sink::Sender>()?;
     module.add_class::<sink::Collected>()?;
+    module.add_function(wrap_pyfunction!(sink::expect_client, module)?)?;
     module.add_function(wrap_pyfunction!(sink::load_librdkafka, module)?)
 }

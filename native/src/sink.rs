@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 
 use crate::headers::Header;
 use crate::librdkafka::{
-    Api, Handle, NO_ERROR, QUEUE_FULL, TOO_LARGE, api, argument, load, own_path, take_failures, take_newest,
+    Api, Handle, NO_ERROR, QUEUE_FULL, TOO_LARGE, api, argument, forget_newest, load, own_path, take_failures, take_newest,
 };
 
 /// Why a delivery was not taken.
@@ -236,6 +236,12 @@ impl Sink for Collecting<'_> {
         sent.push((topic.to_owned(), agreement.to_owned(), key.to_vec(), value.to_vec(), headers));
         Ok(())
     }
+}
+
+/// To be called before a client is made with the plugin.
+#[pyfunction]
+pub fn expect_client() {
+    forget_newest();
 }
 
 /// Makes librdkafka's functions known. Returns what a configuration names as its plugin.

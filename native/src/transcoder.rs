@@ -44,6 +44,8 @@ pub struct Scratch {
     places: Vec<Place>,
     found: Vec<u32>,
     slots: Vec<Option<Range<usize>>>,
+    /// The slots that are filled.
+    filled: Vec<usize>,
     text: Vec<u8>,
     pub bytes: Vec<u8>,
     pub made: Vec<Made>,
@@ -102,13 +104,16 @@ impl Transcoder {
     /// Fills the scratch with all deliveries of a framed value.
     pub fn run(&self, key: &[u8], value: &[u8], moments: (i64, i64), scratch: &mut Scratch) -> Result<(), Left> {
         let writer = self.writer.get();
-        let Scratch { places, found, slots, text, bytes, made } = scratch;
+        let Scratch { places, found, slots, filled, text, bytes, made } = scratch;
         writer.types.walk_whole(value, FRAME, places)?;
         made.clear();
         bytes.clear();
         found.clear();
-        slots.clear();
-        slots.resize(self.slot_count, None);
+        // Not all of them: that would cost every event something for every agreement there is.
+        filled.drain(..).for_each(|slot| slots[slot] = None);
+        if slots.len() < self.slot_count {
+            slots.resize(self.slot_count, None);
+        }
         let at = Source { types: &writer.types, data: value, places };
         check_key(writer, &at, key, text)?;
         self.index.candidates(value, places, found)?;
@@ -118,11 +123,13 @@ impl Transcoder {
             if !in_force || !self.all_hold(plan, value, places)? {
                 continue;
             }
-            let slot = &mut slots[self.slots[*number as usize]];
+            let slot_number = self.slots[*number as usize];
+            let slot = &mut slots[slot_number];
             let body = match slot {
                 Some(range) => range.clone(),
                 None => {
                     let start = bytes.len();
+                    filled.push(slot_number);
                     plan.emit.run(&at, FRAME, value.len(), bytes)?;
                     slot.insert(start..bytes.len()).clone()
                 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,26 +46,13 @@ PLANS = [
 WITH_CEL = [*PLANS, planned("by-cel", [{"field": "k"}], [{"cel": "n > 0"}])]
 
 
-@dataclass(frozen=True)
-class Message:
+def message(record: Inbound) -> SimpleNamespace:
     """A record as the Python client hands it over."""
-
-    record: Inbound
-
-    def topic(self) -> str:
-        return self.record.topic
-
-    def key(self) -> bytes | None:
-        return self.record.key
-
-    def value(self) -> bytes | None:
-        return self.record.value
-
-    def headers(self) -> Any:
-        return self.record.headers
-
-    def timestamp(self) -> tuple[int, int]:
-        return 2, self.record.appended_ms
+    topic, key, value, headers, appended_ms = record
+    timestamp = (2, appended_ms)
+    return SimpleNamespace(
+        topic=lambda: topic, key=lambda: key, value=lambda: value, headers=lambda: headers, timestamp=lambda: timestamp
+    )
 
 
 class Bench:
@@ -82,7 +69,7 @@ class Bench:
 
     def run(self, records: list[Inbound], start: int = 0) -> tuple[int, str, Any]:
         assert extension is not None
-        batch = extension.Batch([Message(record) for record in records])
+        batch = extension.Batch([message(record) for record in records])
         at, why, more = self.lane.run(batch, start, len(records), self.sink, NOW, self.delivered, self.routed)
         return at, why, more
 
@@ -278,7 +265,7 @@ def test_a_run_has_an_end() -> None:
     assert extension is not None
     bench = Bench(PLANS)
     records = [record(n) for n in range(5)]
-    batch = extension.Batch([Message(one) for one in records])
+    batch = extension.Batch([message(one) for one in records])
     assert bench.lane.run(batch, 1, 3, bench.sink, NOW, bench.delivered, bench.routed) == (3, "end", None)
     assert {key for _, agreement, key, *_ in bench.sink.take() if agreement == "all"} == {b"1", b"2"}
     assert len(batch) == 5
