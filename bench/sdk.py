@@ -26,8 +26,8 @@ from typing import Any
 
 from stdnum.cn.ric import is_valid
 
+from bench.sample import CONTRACT, RouterProcess, event
 from bench.sdk_peer import CHANNEL, DEPARTMENT, RECIPIENT, Peer
-from bench.straight_line import CONTRACT, RouterProcess, event
 from hutong.embedded import down, up
 from hutong.home import Home
 from hutong.kafka.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer
 
-from bench.straight_line import CONTRACT
+from bench.sample import CONTRACT
 from hutong.event import rfc3339
 from hutong.home import Home
 from hutong.kafka.settings import Settings

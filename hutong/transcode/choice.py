@@ -1,11 +1,11 @@
 """Which transcoder serves: the extension where it was built, else the compiled one in Python; the reference where neither can.
 
-``HUTONG_NATIVE=0`` sets the extension aside, to compare, or to go on without it. Neighbours: ``routing`` asks here.
+A router can set the extension aside (``HUTONG_ROUTER_NATIVE=0``), to compare, or to go on without it.
+Neighbours: ``routing`` asks here.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +14,24 @@ from hutong.transcode.compiled import CompiledTranscoder, Transcoder
 from hutong.transcode.native.transcoder import NativeTranscoder, extension, writer_of
 from hutong.transcode.reference import ReferenceTranscoder, VersionPlans
 
-__all__ = ["Lane", "Transcoder", "is_native", "new_lane", "transcoder"]
+__all__ = ["Lane", "Transcoder", "is_native", "new_lane", "set_native_aside", "transcoder"]
 
 Lane = Any
 """The extension's way for whole batches, by topic and schema id; see ``native/src/lane.rs``."""
 
 
+_wanted = True
+
+
+def set_native_aside(*, aside: bool = True) -> None:
+    """Whether this process does without the extension from now on."""
+    global _wanted
+    _wanted = not aside
+
+
 def is_native() -> bool:
     """Whether the extension is there and wanted."""
-    return os.environ.get("HUTONG_NATIVE", "1") != "0" and extension is not None
+    return _wanted and extension is not None
 
 
 def transcoder(event: EventSchema, versions: Sequence[VersionPlans], before: Transcoder | None = None) -> Transcoder:

@@ -3,7 +3,7 @@
 The guard tells where each field stands; a delivery is put together from slices of the event's bytes and of what the transforms
 made. Each agreement is compiled to one Python expression. What needs more than slices (parts of lists, maps or unions of several
 records, derived fields, CEL rows, an older event in a newer shape) is left to the reference transcoder, whose bytes this one's
-equal. Neighbours: ``reference`` is the oracle and the fallback; ``routing`` calls ``transcoder``.
+equal. Neighbours: ``reference`` is the oracle and the fallback; ``choice`` picks this one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hutong.transcode.guard import compile_guard
 from hutong.transcode.leaves import Read, null_byte, reader, writer
 from hutong.transcode.reference import Entry, ReferenceTranscoder, Transcoded, VersionPlans, run_plans
 
-__all__ = ["CompiledTranscoder", "Transcoder", "transcoder"]
+__all__ = ["CompiledTranscoder", "Transcoder"]
 
 Body = Callable[[bytes, tuple[int, ...]], bytes]
 """(event's bytes, places) -> the delivery's Avro value."""
@@ -49,18 +49,6 @@ class _Made(NamedTuple):
     entry: Entry
     row: FieldRow | None
     looked_at: tuple[str, ...]
-
-
-def transcoder(event: EventSchema, versions: Sequence[VersionPlans], before: Transcoder | None = None) -> Transcoder:
-    """The fastest transcoder that can serve these plans.
-
-    Args:
-        event: the writer's schema.
-        versions: the plans.
-        before: the transcoder that this one follows; what it compiled of the same plans is taken from it.
-    """
-    compiled = CompiledTranscoder(event, versions, before if isinstance(before, CompiledTranscoder) else None)
-    return compiled if compiled.plans else ReferenceTranscoder(event, versions)
 
 
 class CompiledTranscoder:

@@ -19,6 +19,7 @@ from hutong.kafka.transaction import TransactionalStep
 from hutong.runtime.health import Health, HealthServer
 from hutong.runtime.logs import configure
 from hutong.runtime.loop import Stop, run
+from hutong.transcode.choice import is_native, set_native_aside
 from services.router.account import Account
 from services.router.handler import Router
 from services.router.settings import RouterSettings
@@ -40,10 +41,11 @@ def main(arguments: list[str]) -> None:
     """Run one router until SIGTERM."""
     own = RouterSettings.read(arguments)
     settings = Settings.resolve(PRINCIPAL)
+    set_native_aside(aside=not own.native)
     stop, health = Stop().on_signals(), Health()
     health.wait_for("agreements", "the control topic has not been read yet")
     server = HealthServer(health, host=own.host, port=own.port)
-    _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port}})
+    _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port, "native": is_native()}})
 
     agreements = Agreements(Home.find())
     control = ControlTopic(settings, AGREEMENTS_TOPIC, agreements.update)

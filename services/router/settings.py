@@ -25,6 +25,7 @@ class RouterSettings(BaseModel):
         group: consumer group; routers of one group share the work.
         batch_events: most events in one transaction; the router finds how many are best.
         transaction_seconds: after this long the brokers abort a transaction whose router died.
+        native: whether the Rust extension routes, where it was built.
         host: address of the health and metrics port.
         port: the port; 0 for a free one, which is logged.
     """
@@ -35,6 +36,7 @@ class RouterSettings(BaseModel):
     group: Annotated[str, Field(pattern=r"^hutong\.[a-z0-9.-]{1,100}$")] = "hutong.router"
     batch_events: Annotated[int, Field(ge=1, le=1_000_000)] = 200_000
     transaction_seconds: Annotated[float, Field(ge=2, le=900)] = 10.0
+    native: bool = True
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from hutong.agreements.plan import Plan
 from hutong.contracts.framing import frame
+from hutong.transcode import choice
 from hutong.transcode.native.transcoder import NativeTranscoder, extension
 from hutong.transcode.routing import Delivery, Inbound, RoutingTable
 from tests.fuzz.agreements import CONTRACT, SECRET, event_schema, native, plan, versions
@@ -29,7 +30,7 @@ Headers = list[tuple[str, bytes | None]]
 
 @pytest.fixture(autouse=True)
 def _routing_is_pure_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUTONG_NATIVE", "0")
+    monkeypatch.setattr(choice, "_wanted", False)
 
 
 def planned(name: str, fields: list[dict[str, Any]], rows: list[dict[str, Any]], from_ms: int = 0) -> Plan:
