@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it exports them, without saying so to type checkers
@@ -42,7 +42,11 @@ from hutong.kafka.settings import Settings
 __all__ = ["Admin"]
 
 _LOG = logging.getLogger("hutong")
+
+T = TypeVar("T")
+
 _REACH_SECONDS = 10.0
+_LOT = 500
 _SECONDS = 30.0  # a controller that needs longer for a batch is not healthy
 _ITERATIONS = 4096  # of SCRAM: the broker's minimum; the passwords are 256 random bits, which no iteration makes safer
 
@@ -108,8 +112,8 @@ class Admin:
             KafkaNewTopic(t.name, num_partitions=t.partitions, replication_factor=t.replication, config=dict(t.config))
             for t in topics
         ]
-        if new:
-            futures = self._client.create_topics(new, operation_timeout=_SECONDS, request_timeout=_SECONDS)
+        for some in _lots(new):
+            futures = self._client.create_topics(some, operation_timeout=_SECONDS, request_timeout=_SECONDS)
             self._finish(futures, "create topic", ignore=(KafkaError.TOPIC_ALREADY_EXISTS,))
 
     def configure_topics(self, changes: Mapping[str, Mapping[str, str]]) -> None:
@@ -124,14 +128,14 @@ class Admin:
             )
             for name, config in changes.items()
         ]
-        if resources:
-            self._finish(self._client.incremental_alter_configs(resources, request_timeout=_SECONDS), "configure topic")
+        for some in _lots(resources):
+            self._finish(self._client.incremental_alter_configs(some, request_timeout=_SECONDS), "configure topic")
 
     def delete_topics(self, names: Iterable[str]) -> None:
         """Delete topics with all their records."""
         doomed = sorted(names)
-        if doomed:
-            futures = self._client.delete_topics(doomed, operation_timeout=_SECONDS, request_timeout=_SECONDS)
+        for some in _lots(doomed):
+            futures = self._client.delete_topics(some, operation_timeout=_SECONDS, request_timeout=_SECONDS)
             self._finish(futures, "delete topic", ignore=(KafkaError.UNKNOWN_TOPIC_OR_PART,))
 
     def users(self) -> frozenset[str]:
@@ -188,8 +192,8 @@ class Admin:
             )
             for acl in acls
         ]
-        if bindings:
-            self._finish(self._client.create_acls(bindings, request_timeout=_SECONDS), "add the access rule")
+        for some in _lots(bindings):
+            self._finish(self._client.create_acls(some, request_timeout=_SECONDS), "add the access rule")
 
     def delete_acls(self, acls: Iterable[Acl]) -> None:
         """Take rules away."""
@@ -206,8 +210,8 @@ class Admin:
             )
             for acl in acls
         ]
-        if filters:
-            self._finish(self._client.delete_acls(filters, request_timeout=_SECONDS), "remove the access rule")
+        for some in _lots(filters):
+            self._finish(self._client.delete_acls(some, request_timeout=_SECONDS), "remove the access rule")
 
     def _metadata(self, doing: str) -> ClusterMetadata:
         deadline = time.monotonic() + _REACH_SECONDS
@@ -245,6 +249,11 @@ class Admin:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTHENTICATION:
             self._trouble = error
+
+
+def _lots(everything: list[T]) -> Iterator[list[T]]:
+    """As much at once as a controller takes: it refuses an operation of more than 10,000 records, each topic being several."""
+    return (everything[at : at + _LOT] for at in range(0, len(everything), _LOT))
 
 
 def _acl(binding: Any) -> Acl:

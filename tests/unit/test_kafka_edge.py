@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -23,7 +26,9 @@ from hutong.errors import (
     RegistryUnavailable,
 )
 from hutong.home import Home
+from hutong.kafka.admin import Admin
 from hutong.kafka.errors import translate
+from hutong.kafka.resources import NewTopic
 from hutong.kafka.settings import Settings
 from tests.samples import CONTRACT, person
 
@@ -138,3 +143,21 @@ def test_the_import_is_light_and_quick() -> None:
         subprocess.run([sys.executable, "-c", "import hutong"], check=True)
         times.append((time.perf_counter() - loaded) - (loaded - bare))
     assert min(times) < 0.3
+
+
+def test_thousands_of_topics_are_made_in_lots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A controller refuses an operation of more than 10,000 records as a whole; all are made, each once."""
+    admin = Admin(NOWHERE)
+    lots: list[list[str]] = []
+
+    def create(topics: list[Any], **_: Any) -> dict[str, Future[None]]:
+        lots.append([topic.topic for topic in topics])
+        done: Future[None] = Future()
+        done.set_result(None)
+        return {topic.topic: done for topic in topics}
+
+    monkeypatch.setattr(admin, "_client", SimpleNamespace(create_topics=create))
+    names = [f"sub.a.b.{number}" for number in range(3_001)]
+    admin.create_topics(NewTopic(name=name, partitions=1, replication=1, config={}) for name in names)
+    assert [name for lot in lots for name in lot] == names
+    assert max(map(len, lots)) <= 500
