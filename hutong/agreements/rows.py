@@ -169,7 +169,7 @@ def _literal(literal: Any, schema: Schema, path: str) -> Any:
                 return literal if literal in schema["symbols"] else _refuse()
             case _:
                 return _refuse()
-    except (ValueError, TypeError, InvalidOperation):
+    except (ValueError, TypeError, AttributeError, InvalidOperation):
         words = logical(schema) or kind(schema)
         raise DeclarationError(f"the row condition's value {literal!r} does not suit {path}, which is a {words}") from None
 

@@ -180,3 +180,10 @@ def test_the_index_finds_what_a_search_through_all_finds(
         if all(compile_row(row, SCHEMA)(event) for i, row in enumerate(agreements[number]) if i != answered)
     ]
     assert sorted(found) == [number for number, rows in enumerate(agreements) if all(holds(row, event) for row in rows)]
+
+
+def test_a_number_is_no_uuid() -> None:
+    """A literal of the wrong kind is the declaration's fault, and is told as such."""
+    parsed = parse({"type": "record", "name": "r", "fields": [{"name": "u", "type": {"type": "string", "logicalType": "uuid"}}]})
+    with pytest.raises(DeclarationError, match="does not suit u"):
+        compile_row(FieldRow(field="u", equals=7), parsed)
