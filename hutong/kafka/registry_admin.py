@@ -6,11 +6,16 @@ Neighbours: ``registry`` is the client that this adds to.
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
 from hutong.contracts.avro import Schema
+from hutong.errors import RegistryUnavailable
 from hutong.kafka.registry import Registry, _part
 
 __all__ = ["RegistryAdmin"]
+
+_PAUSES = (0.2, 1.0)  # seconds before a request is sent again
 
 
 class RegistryAdmin(Registry):
@@ -25,3 +30,15 @@ class RegistryAdmin(Registry):
         """The compatibility that the registry enforces on a subject, or None where nothing is set."""
         answer = self._call("GET", f"/config/{_part(subject)}")
         return None if answer is None else str(answer.get("compatibilityLevel") or answer.get("compatibility"))
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        """As the client's, but tried again: every request here may come twice, and a person waits for the whole.
+
+        A service that works in a loop tries the whole step again; ``apply`` would end half-way for a moment's trouble.
+        """
+        for seconds in _PAUSES:
+            try:
+                return super()._call(method, path, body)
+            except RegistryUnavailable:
+                time.sleep(seconds)
+        return super()._call(method, path, body)

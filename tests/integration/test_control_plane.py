@@ -69,6 +69,11 @@ class Commands:
         captured = self.capsys.readouterr()
         return int(ended.value.code or 0), captured.out + captured.err
 
+    def apply(self, *arguments: str) -> str:
+        code, out = self.run("apply", *arguments)
+        assert code == 0, out
+        return out
+
     def plan(self, *arguments: str) -> dict[str, Any]:
         code, out = self.run("plan", "--json", *arguments)
         document: dict[str, Any] = json.loads(out)
@@ -237,7 +242,7 @@ def test_an_edited_agreement_is_planned_and_applied_alone(bus: Commands, fi: Dec
         (effect,) = document["changes"][1]["effects"]
         assert effect["recipient"] == "kela"
         assert [(field["sign"], field["path"]) for field in effect["fields"]] == [("-", "notice_number")]
-        assert bus.run("apply")[0] == 0
+        bus.apply()
         _, end_after = consumer.get_watermark_offsets(TopicPartition("ctl.agreements", 0), 10)
     assert end_after == end_before + 1
     after = bus.grants()
@@ -248,7 +253,7 @@ def test_an_edited_agreement_is_planned_and_applied_alone(bus: Commands, fi: Dec
 def test_a_stricter_rule_is_registered_with_the_newest_version_last(bus: Commands, fi: Declarations) -> None:
     """Both versions of a contract get the new facts although v1 cannot read v2; the level is in force afterwards."""
     fi.edit("contracts/kela/benefit_decided/contract.yaml", "minimum: 0, maximum: 30", "minimum: 0, maximum: 20")
-    assert bus.run("apply")[0] == 0
+    bus.apply()
     registry = bus.registry()
     subject = "pub.kela.benefit_decided-value"
     versions = [registry.version(subject, number).schema["hutong"]["version"] for number in registry.versions(subject)]
@@ -272,7 +277,7 @@ def test_an_edited_published_version_is_refused_before_anything_is_done(bus: Com
     assert "nothing was applied" in out
     assert "name" in {field.out_name for field in bus.grants()["companies-to-tax"].agreement.fields}
     fi.edit(edit[0], edit[2], edit[1])
-    assert bus.run("apply")[0] == 0
+    bus.apply()
     assert "name" not in {field.out_name for field in bus.grants()["companies-to-tax"].agreement.fields}
 
 
@@ -307,7 +312,7 @@ def test_a_removed_agreement_stays_until_it_is_pruned(bus: Commands, fi: Declara
     assert (code, "will stay until --prune" in out) == (0, True)
     assert "companies-to-health" in bus.grants()
     assert bus.run("plan", "--prune")[0] == 1
-    assert bus.run("apply", "--prune")[0] == 0
+    bus.apply("--prune")
     assert "companies-to-health" not in bus.grants()
     assert bus.admin().topics(("sub.thl.companies",)) == {}
     assert bus.plan("--prune")["in_step"]
@@ -336,7 +341,7 @@ def test_a_failed_step_can_be_run_again(bus: Commands, fi: Declarations, monkeyp
             apply(comparison.difference, comparison.wanted, comparison.found, **ways)  # type: ignore[arg-type]
     assert "sub.kela.extra-2" in bus.admin().topics(("sub.kela.extra",))
     assert not any(id_.startswith("extra") for id_ in bus.grants())
-    assert bus.run("apply")[0] == 0
+    bus.apply()
     assert {"extra-0", "extra-1", "extra-2"} <= set(bus.grants())
     assert bus.plan()["in_step"]
 
@@ -344,7 +349,7 @@ def test_a_failed_step_can_be_run_again(bus: Commands, fi: Declarations, monkeyp
 def test_lost_passwords_are_not_replaced_behind_anybodys_back(bus: Commands) -> None:
     """A user that is on the bus keeps its password, whether or not this home knows it."""
     (bus.home.secrets / "stat").unlink()
-    assert bus.run("apply")[0] == 0
+    bus.apply()
     assert bus.home.read_secret("stat") is None
 
 

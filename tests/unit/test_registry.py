@@ -13,6 +13,7 @@ import pytest
 
 from hutong.errors import ConfigurationError, NotAuthorised, RegistryUnavailable
 from hutong.kafka.registry import Registry
+from hutong.kafka.registry_admin import RegistryAdmin
 
 SCHEMA = {"type": "record", "name": "R", "fields": []}
 
@@ -21,6 +22,7 @@ class Server(ThreadingHTTPServer):
     answers: dict[str, tuple[int, Any]]
     asked: list[tuple[str, str, Any, str | None]]
     date: str | None
+    troubles: int
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,6 +33,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else None
         self.server.asked.append((self.command, self.path, body, self.headers.get("Authorization")))
         status, answer = self.server.answers.get(f"{self.command} {self.path}", (404, {"error_code": 40401, "message": "none"}))
+        if self.server.troubles:
+            self.server.troubles -= 1
+            status, answer = 503, {"message": "busy"}
         content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response_only(status)
         if self.server.date:
@@ -47,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server(("127.0.0.1", 0), Handler)
-    server.answers, server.asked, server.date = {}, [], None
+    server.answers, server.asked, server.date, server.troubles = {}, [], None, 0
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -148,3 +153,16 @@ def test_the_clock_is_compared_with_the_registrys(server: Server, registry: Regi
     server.date = "yesterday"
     registry.versions("x")
     assert registry.clock_offset() is None
+
+
+def test_the_administrator_tries_again_and_not_for_ever(server: Server) -> None:
+    """A moment's trouble does not end an ``apply`` half-way; a lasting one is said, with the registry's words."""
+    registry = RegistryAdmin(f"http://127.0.0.1:{server.server_port}/api/", seconds=2)
+    server.answers = {"POST /api/subjects/s/versions": (500, {"message": "lock"})}
+    with pytest.raises(RegistryUnavailable, match=r"answers 500 to POST .* \(lock\)"):
+        registry.register("s", SCHEMA)
+    assert len(server.asked) == 3
+    server.troubles = 2
+    server.answers = {"POST /api/subjects/s/versions": (200, {"id": 3})}
+    assert registry.register("s", SCHEMA) == 3
+    assert len(server.asked) == 6
