@@ -159,7 +159,9 @@ class Registry:
         if error.code in (409, 422):
             raise ConfigurationError(f"the schema registry at {self.url} refuses {method} {path}: {_message(error)}")
         said = _message(error)
-        raise RegistryUnavailable(f"the schema registry at {self.url} answers {error.code} to {method} {path} ({said}); try again")
+        raise RegistryUnavailable(
+            f"the schema registry at {self.url} answers {error.code} to {method} {path} ({said}); try again"
+        )
 
     def _note_clock(self, date: str | None) -> None:
         if date:
