@@ -16,10 +16,13 @@ from uuid import UUID
 
 from hutong.errors import ConfigurationError, DeclarationError
 
-__all__ = ["Expression", "compile_expression"]
+__all__ = ["Expression", "Functions", "compile_expression", "plain"]
 
 Expression = Callable[[Mapping[str, Any]], Any]
 """Event data -> the expression's value; raises ``ValueError`` where it cannot be evaluated."""
+
+Functions = Mapping[str, Callable[..., Any]]
+"""What an expression may call besides the standard's own, by name."""
 
 _LIMIT = 1000  # characters; a longer condition belongs into the source's own data
 _NESTING = 30  # open brackets at once; the parser recurses on them
@@ -28,7 +31,7 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(\s*([A-Za-z_]\w*)\s*,")
 
 
-def compile_expression(text: str, known: frozenset[str]) -> Expression:
+def compile_expression(text: str, known: frozenset[str], functions: Functions | None = None) -> Expression:
     """Compile an expression over the top-level fields named in ``known``.
 
     Raises:
@@ -51,9 +54,12 @@ def compile_expression(text: str, known: frozenset[str]) -> Expression:
     if not names:
         raise DeclarationError("the CEL expression refers to no field; a constant condition or value is not one")
 
+    called = {name: function for name, function in (functions or {}).items() if name in program.functions()}
+
     def evaluate(data: Mapping[str, Any]) -> Any:
         try:
-            return program.execute({name: _plain(data[name]) for name in names})
+            variables = {name: plain(data[name]) for name in names}
+            return program.execute(cel.Context(variables, called) if called else variables)
         except Exception as error:  # noqa: BLE001 - an index, a division, a type: whatever it is, the event cannot be judged
             raise ValueError(f"the CEL expression cannot be evaluated ({type(error).__name__})") from None
 
@@ -80,7 +86,12 @@ def _refuse_costly(text: str) -> frozenset[str]:
     return frozenset(loop.group(1) for loop in loops)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of an event as JSON holds it, and as expressions see it.
+
+    Raises:
+        ValueError: it has no such form.
+    """
     match value:
         case None | bool() | int() | float() | str() | bytes():
             return value
@@ -91,10 +102,10 @@ def _plain(value: Any) -> Any:
         case UUID():
             return str(value)
         case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         case list():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case (str(), dict()):  # a record in a union of records: (name, record)
-            return _plain(value[1])
+            return plain(value[1])
         case _:
             raise ValueError("a value has no form in CEL")

@@ -1,0 +1,168 @@
+"""The questions of a case: asked when their turn comes, reminded, escalated, overdue, taken back.
+
+Neighbours: ``step`` calls this after every stimulus and as time passes; ``answering`` takes what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from hutong.flows.case import Question, open_questions, rfc3339_ms
+from hutong.flows.plan import AskPlan
+from hutong.flows.work import Work
+
+__all__ = ["act", "ask", "due", "has_more_to_ask", "take_back"]
+
+
+def ask(work: Work) -> None:
+    """Ask everything whose turn has come."""
+    while ready := [plan for plan in _unasked(work) if _turn(work, plan)]:
+        for plan in ready:
+            work.case["done"].append(plan.spec.id)
+            _ask(work, plan)
+
+
+def has_more_to_ask(work: Work) -> bool:
+    """Whether something will be asked once an open question has been answered."""
+    awaited = {one["ask"] for one in open_questions(work.case)}
+    return any(_leads_to(work, plan, awaited) for plan in _unasked(work))
+
+
+def take_back(work: Work, *, status: Literal["withdrawn", "late"] = "withdrawn") -> None:
+    """Tell the agencies that no answer is wanted any more.
+
+    Args:
+        work: the case in hand.
+        status: of the questions afterwards: ``late`` where the time was up, which the report has to say.
+    """
+    for question in list(open_questions(work.case)):
+        question["status"] = status
+        _publish(work, question, "withdrawn")
+        work.note("WITHDRAWN", question)
+
+
+def due(question: Question, until_ms: int) -> Iterator[tuple[int, str]]:
+    """What an unanswered question is due for by a moment: ``(when, what)``."""
+    if question["status"] not in ("open", "late"):
+        return
+    remind = question["remind_ms"][question["reminded"] :][:1]
+    if remind and remind[0] <= until_ms:
+        yield remind[0], "remind"
+    if question["escalate_ms"] is not None and question["escalate_ms"] <= until_ms:
+        yield question["escalate_ms"], "escalate"
+    if question["status"] == "open" and question["due_ms"] <= until_ms:
+        yield question["due_ms"], "late"
+
+
+def act(work: Work, question: Question, what: str) -> None:
+    """Do what a question is due for."""
+    match what:
+        case "remind":
+            question["reminded"] += 1
+            _publish(work, question, question["reminded"])
+            work.note("REMINDED", question)
+        case "escalate":
+            question["escalate_ms"] = None
+            escalation = work.plan.asks[question["ask"]].spec.escalate
+            work.note("ESCALATED", question, to=escalation.to if escalation else None)
+        case "late":
+            question["status"] = "late"
+            work.note("LATE", question)
+
+
+def _unasked(work: Work) -> Iterator[AskPlan]:
+    case = work.case
+    return (one for one in work.plan.asks.values() if one.spec.stage == case["stage"] and one.spec.id not in case["done"])
+
+
+def _turn(work: Work, plan: AskPlan) -> bool:
+    """Whether what comes before it has been answered, wholly."""
+    if plan.spec.after is None:
+        return True
+    before = [one for one in work.case["questions"].values() if one["ask"] == plan.spec.after]
+    return bool(before) and all(one["status"] == "answered" for one in before)
+
+
+def _leads_to(work: Work, plan: AskPlan, awaited: set[str]) -> bool:
+    after: str | None = plan.spec.after
+    while after is not None:
+        if after in awaited:
+            return True
+        after = work.plan.asks[after].spec.after if after not in work.case["done"] else None
+    return False
+
+
+def _ask(work: Work, plan: AskPlan) -> None:
+    spec, answers = plan.spec, work.answers()
+    try:
+        items: list[Any] = [None]
+        if plan.each is not None:
+            items = list(plan.each(work.context(answers=answers)) or [])
+    except (ValueError, TypeError) as error:
+        work.failed(f"ask {spec.id}: {error}")
+        return
+    for number, item in enumerate(items, 1):
+        context = work.context(answers=answers)
+        context["item"] = item
+        try:
+            if plan.when is not None and not plan.when(context):
+                continue
+            agency = plan.agency(context)
+        except ValueError as error:
+            work.failed(f"ask {spec.id}: {error}")
+            continue
+        if not isinstance(agency, str):
+            work.failed(f"ask {spec.id}: no agency is named")
+            continue
+        question = _question(work, plan, agency, item, number if plan.each else None)
+        work.case["questions"][question["number"]] = question
+        if _publish(work, question, 0):
+            work.note("ASKED", question)
+        else:
+            question["status"] = "failed"
+
+
+def _question(work: Work, plan: AskPlan, agency: str, item: Any, number: int | None) -> Question:
+    spec = plan.spec
+
+    def after(duration: Any) -> int:
+        moment = work.plan.worktime.after(work.at_ms, duration)
+        work.case["calendar_assumed"] |= moment.assumed
+        return int(moment.ms)
+
+    suffix = "" if number is None else f"-{number}"
+    return Question(
+        number=f"{work.case['number']}-{spec.id}{suffix}",
+        ask=spec.id,
+        agency=agency,
+        stage=spec.stage,
+        required=spec.required,
+        item=item,
+        status="open",
+        asked_ms=work.at_ms,
+        due_ms=after(spec.within),
+        remind_ms=sorted(after(one) for one in spec.remind),
+        reminded=0,
+        escalate_ms=after(spec.escalate.after) if spec.escalate else None,
+        answer_id=None,
+        answered_ms=None,
+        answer=None,
+    )
+
+
+def _publish(work: Work, question: Question, what: int | str) -> bool:
+    """The question as the agency gets it: at first (0), as a reminder (1, 2, ...), or ``withdrawn``."""
+    words = work.plan.asks[question["ask"]].spec.question
+    about = {
+        **{name: question[name] for name in ("number", "ask", "agency", "stage", "required")},
+        **{f"words_{language}": text for language, text in words.items()},
+        "asked_at": rfc3339_ms(question["asked_ms"]),
+        "due_at": rfc3339_ms(question["due_ms"]),
+        "reminder": what if isinstance(what, int) else question["reminded"],
+        "withdrawn": what == "withdrawn",
+    }
+    people = [person["item"] for person in work.case["people"].values()]
+    context = work.context(answers=work.answers(), people=people, question=about)
+    context["item"] = question["item"]
+    return work.emit(work.plan.question, context, question["number"], what)
