@@ -54,18 +54,19 @@ Tree = dict[str, Any]
 
 
 class Duration(_Declared):
-    """A time span: exactly one unit. Working days and hours follow the bus's calendar."""
+    """A time span: exactly one unit, of ten years at most. Working days and hours follow the bus's calendar."""
 
-    minutes: Annotated[int | None, Field(ge=1)] = None
-    hours: Annotated[int | None, Field(ge=1)] = None
-    days: Annotated[int | None, Field(ge=1)] = None
-    working_hours: Annotated[int | None, Field(ge=1)] = None
-    working_days: Annotated[int | None, Field(ge=1)] = None
+    seconds: Annotated[int | None, Field(ge=1, le=86_400)] = None
+    minutes: Annotated[int | None, Field(ge=1, le=525_600)] = None
+    hours: Annotated[int | None, Field(ge=1, le=87_600)] = None
+    days: Annotated[int | None, Field(ge=1, le=3_650)] = None
+    working_hours: Annotated[int | None, Field(ge=1, le=20_000)] = None
+    working_days: Annotated[int | None, Field(ge=1, le=2_500)] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
-            raise ValueError("a duration has exactly one of: minutes, hours, days, working_hours, working_days")
+            raise ValueError("a duration has exactly one of: seconds, minutes, hours, days, working_hours, working_days")
         return self
 
 
