@@ -253,12 +253,12 @@ def test_a_day_that_has_begun_does_not_end_because_clocks_go_back(start: str) ->
     assert work.after(ms(start), Duration(working_days=1)).ms == ms("2010-11-09T03:30Z")
 
 
-@given(start=st.integers(ms("1993-01-01T00:00Z"), ms("2400-01-01T00:00Z")), number=st.integers(1, 10_000))
+@given(start=st.integers(ms("1993-01-01T00:00Z"), ms("2400-01-01T00:00Z")), number=st.integers(1, 3_650))
 @settings(deadline=None)
 def test_elapsed_time_is_exact(start: int, number: int) -> None:
     """To the millisecond; Shanghai has not changed its clocks since 1991, so there a day is 24 hours."""
     work = WorkTime(SHANGHAI, StateCouncil())
-    for unit, length in (("minutes", 60_000), ("hours", 3_600_000), ("days", 86_400_000)):
+    for unit, length in (("seconds", 1000), ("minutes", 60_000), ("hours", 3_600_000), ("days", 86_400_000)):
         assert work.after(start, Duration(**{unit: number})) == (start + number * length, False)
 
 
