@@ -106,8 +106,8 @@ class WorkTime:
     def after(self, start_ms: int, duration: Duration) -> Moment:
         """When a span that begins at ``start_ms`` ends.
 
-        Seconds, minutes and hours are elapsed time, days end at the same wall time. The Nth working day after the day of the start
-        ends at 24:00. Working hours run only while the office is open.
+        Seconds, minutes and hours are elapsed time, days end at the same wall time. The Nth working day after the day of the
+        start ends at 24:00. Working hours run only while the office is open.
 
         Raises:
             ValueError: the start or the end is not within the years 1 to 9999.
