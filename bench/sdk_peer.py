@@ -103,13 +103,11 @@ class Peer:
                 if message is None or message.error():
                     continue
                 data: Any = self.deserialize(message.value(), self.context(topic, self.field))
-                if (
-                    data["source_system"] != DEPARTMENT
-                    or not dict(message.headers() or ())["ce_id"].decode()
-                    or not message.key()
-                ):
+                if data["source_system"] != DEPARTMENT or not dict(message.headers() or ())["ce_id"] or not message.key():
                     raise SystemExit("a delivery is not as its agreement says")
                 found += 1
+                if found == count:
+                    break
             first = consumer.poll(0.2)
             batch = [first, *consumer.consume(1000, 0)] if first else []
         took = time.perf_counter() - began

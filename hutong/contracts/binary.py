@@ -1,12 +1,13 @@
 """Avro binary of single values, for the functions that ``encoder`` generates: numbers, lengths, memos of what comes often.
 
-All of it gives fastavro's bytes. Neighbour: ``encoder`` writes the code that calls these.
+All of it gives fastavro's bytes. Neighbours: ``encoder`` writes the code that calls these; the extension calls
+them too, through ``extension``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import MAX_PREC, Context
 from functools import cache
 from io import BytesIO
@@ -17,12 +18,23 @@ import fastavro
 from hutong.contracts.avro import Schema
 from hutong.contracts.values import Check
 
-__all__ = ["LENGTHS", "Dates", "Memo", "decimal_writer", "leaf_writer", "lengths", "varint_writer"]
+__all__ = [
+    "LENGTHS",
+    "Dates",
+    "Memo",
+    "decimal_writer",
+    "leaf_writer",
+    "lengths",
+    "moment_writer",
+    "text_writer",
+    "varint_writer",
+]
 
 LENGTHS = 1024
 """Lengths that have their bytes in a table; longer texts are rare, and what their length costs is little beside them."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 _REMEMBERED = 65_536  # days of 180 years, or every region code there ever was
 
 
@@ -78,6 +90,30 @@ class Dates(Memo):
     def __init__(self, lead: bytes) -> None:
         varint = varint_writer()
         super().__init__(lambda day: lead + varint(day.toordinal() - _EPOCH))
+
+
+def text_writer(lead: bytes, check: Check) -> Callable[[str], bytes]:
+    """A writer of ``string``, behind its check."""
+    varint = varint_writer()
+
+    def write(value: str) -> bytes:
+        encoded: bytes = check(value).encode()
+        return lead + varint(len(encoded)) + encoded
+
+    return write
+
+
+def moment_writer() -> Callable[[Any], bytes]:
+    """A writer of ``timestamp-millis``; raises ``ValueError`` for what is no datetime with a time zone."""
+    varint = varint_writer()
+
+    def write(value: Any) -> bytes:
+        if type(value) is not datetime or value.tzinfo is None:
+            raise ValueError("not a datetime with a time zone")
+        since = value - _EPOCH_MOMENT
+        return varint((since.days * 86400 + since.seconds) * 1000 + since.microseconds // 1000)
+
+    return write
 
 
 def decimal_writer(schema: Schema, lead: bytes, check: Check) -> Callable[[Any], bytes]:

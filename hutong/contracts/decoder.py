@@ -1,8 +1,8 @@
 """Writes the decoding of good Avro binary as Python source: one function per schema, its fields in line.
 
 The fast path reads, the slow path explains. What the function returns is what fastavro reads; whatever it is not sure of it
-refuses with one of ``UNREADABLE``, and fastavro decides. Neighbours: ``encoder`` is the other direction, ``hutong.decoding`` asks
-here first.
+refuses with one of ``UNREADABLE``, and fastavro decides. Neighbours: ``encoder`` is the other direction, ``extension`` has it
+done in Rust, ``hutong.decoding`` asks here first.
 
 ``b`` are the bytes, ``p`` is the position, ``q`` the end of a text, ``n`` the last number, ``x1`` a value. A read past the end
 raises ``IndexError``; a position past the end is found at the end of all.
@@ -17,8 +17,9 @@ from decimal import Context
 from typing import Any
 
 from hutong.contracts.avro import Parsed, Schema, is_null, is_recursive, kind, logical
+from hutong.contracts.extension import native_read
 
-__all__ = ["UNREADABLE", "Read", "compile_read"]
+__all__ = ["UNREADABLE", "Read", "compile_read", "generate_read"]
 
 Read = Callable[[bytes, int], Any]
 """(bytes, where the value begins) -> the value; raises one of ``UNREADABLE``."""
@@ -43,6 +44,12 @@ class _TooRare(Exception):
 
 
 def compile_read(parsed: Parsed) -> Read | None:
+    """The quickest function there is for a schema: the extension's, where one can be generated at all and Rust was built."""
+    read = generate_read(parsed)
+    return None if read is None else native_read(parsed, _day, _decimal) or read
+
+
+def generate_read(parsed: Parsed) -> Read | None:
     """Generate the function of a schema, or None where the schema has what only fastavro knows."""
     if is_recursive(parsed) or kind(parsed.root) != "record":
         return None
@@ -81,12 +88,16 @@ def _varint(b: bytes, p: int) -> tuple[int, int]:
     return (number >> 1) ^ -(number & 1), p
 
 
+def _day(number: int) -> date:
+    return date.fromordinal(number + _FIRST_DAY)
+
+
 class _Days(dict[bytes, date]):
     """Three bytes -> the day that they are: days since 1992 are written with so many, and the same ones come again and again."""
 
     def __missing__(self, written: bytes) -> date:
         number, _ = _varint(written, 0)
-        found = date.fromordinal(number + _FIRST_DAY)
+        found = _day(number)
         if len(self) < _REMEMBERED:
             self[written] = found
         return found

@@ -2,7 +2,7 @@
 
 The fast path accepts, the slow path explains. What the function returns is what ``validation`` accepts and fastavro writes, byte
 for byte; whatever it is not sure of it refuses with one of ``UNSURE``, and ``validation`` decides. Neighbours: ``binary`` has the
-writers of single values; ``schema`` asks here first.
+writers of single values; ``extension`` has it done in Rust; ``schema`` asks here first.
 
 ``v1`` is a record, ``x`` a value, ``o1`` a part of the bytes, ``k0`` a part of the key, ``n1`` the fields that must be there.
 """
@@ -16,14 +16,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from hutong.contracts.avro import Parsed, Schema, is_null, is_recursive, kind, logical
-from hutong.contracts.binary import LENGTHS, Dates, Memo, decimal_writer, leaf_writer, lengths, varint_writer
+from hutong.contracts.binary import LENGTHS, Dates, Memo, decimal_writer, leaf_writer, lengths, text_writer, varint_writer
 from hutong.contracts.default_values import default_value
+from hutong.contracts.extension import native_pack
 from hutong.contracts.identifiers import checker
 from hutong.contracts.rules import ATTRIBUTE, FieldRules
 from hutong.contracts.validation import compile_field
 from hutong.contracts.values import RANGES, Broken
 
-__all__ = ["UNSURE", "Forms", "Pack", "compile_pack"]
+__all__ = ["UNSURE", "Forms", "Pack", "compile_pack", "generate_pack"]
 
 Pack = Callable[[Any], tuple[str, bytes]]
 """Data -> (Kafka key, Avro binary); raises one of ``UNSURE``."""
@@ -49,6 +50,12 @@ class _TooRare(Exception):
 
 
 def compile_pack(parsed: Parsed, key: Sequence[str], separator: str, forms: Forms | None = None) -> Pack | None:
+    """The quickest function there is for a schema: the extension's, where one can be generated at all and Rust was built."""
+    pack = generate_pack(parsed, key, separator, forms)
+    return None if pack is None else native_pack(parsed, key, separator, forms) or pack
+
+
+def generate_pack(parsed: Parsed, key: Sequence[str], separator: str, forms: Forms | None = None) -> Pack | None:
     """Generate the function of a schema, or None where the schema has what only ``validation`` knows.
 
     Args:
@@ -196,7 +203,7 @@ class _Writer:
                 raise _TooRare
             if name == "record":
                 return self.record(out, pad, schema, f"{place}.", lead)
-            return self.call(out, pad, self.items(schema, lead))
+            return self.part(out, pad, f"{self.items(schema, lead)}(x)")
         text = "x"
         match name, logical(schema):
             case "string", None:
@@ -239,15 +246,11 @@ class _Writer:
                     number = "varint((x.days * 86400 + x.seconds) * 1000 + x.microseconds // 1000)"
                     return self.part(out, pad, f"{lead!r} + {number}" if lead else number)
         write = decimal_writer if (kind(schema), logical(schema)) == ("bytes", "decimal") else leaf_writer
-        return self.call(out, pad, self.named("w", write(schema, lead, compile_field(schema, rules))))
+        name = self.named("w", write(schema, lead, compile_field(schema, rules)))
+        return self.part(out, pad, f"{name}(x)")
 
     def string(self, out: list[str], pad: str, rules: FieldRules, exemption: str, lead: bytes) -> list[str]:
-        check, varint = compile_field("string", rules), varint_writer()
-
-        def write(value: str) -> bytes:
-            encoded: bytes = check(value).encode()
-            return lead + varint(len(encoded)) + encoded
-
+        write = text_writer(lead, compile_field("string", rules))
         out.append(f"{pad}if type(x) is not str: raise Doubt")
         if rules.codes is not None or rules.identifier == "gb2260":  # few values: their bytes are remembered whole
             return self.part(out, pad, f"{self.named('m', Memo(write))}[x]")
@@ -292,9 +295,6 @@ class _Writer:
         name = self.new("o")
         out.append(f"{pad}{name} = {expression}")
         return [name]
-
-    def call(self, out: list[str], pad: str, function: str) -> list[str]:
-        return self.part(out, pad, f"{function}(x)")
 
     def constant(self, out: list[str], pad: str, value: bytes) -> str:
         return self.part(out, pad, repr(value))[0]

@@ -9,6 +9,9 @@ use pyo3::prelude::*;
 use crate::avro::{ABSENT, Left, Place, Types, branch, put_varint, span};
 use crate::change::Change;
 
+/// The largest delivery, as in `hutong.transcode.cap`; what would be larger is left to Python, which says so.
+pub const MOST_BYTES: usize = 2_000_000;
+
 pub enum Emit {
     /// The value as it is.
     Copy,
@@ -145,7 +148,8 @@ fn run_blocks(
     let mut count = 0;
     at.types.each(at.data, start, |types, position| {
         count += 1;
-        item(types, position, out)
+        // Each item may become 66 times as long: looked at here, nothing is built far beyond the limit.
+        if out.len() - begin > MOST_BYTES { Err(Left) } else { item(types, position, out) }
     })?;
     if count > 0 {
         let mut front = Vec::with_capacity(10);

@@ -8,14 +8,17 @@ mod batch;
 mod change;
 mod emit;
 mod headers;
+mod identity;
 mod inbox;
 mod lane;
 mod librdkafka;
+mod pack;
 mod plan;
 mod rows;
 mod sink;
 mod text;
 mod transcoder;
+mod unpack;
 
 use pyo3::prelude::*;
 
@@ -29,6 +32,8 @@ fn hutong_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<inbox::Inbox>()?;
     module.add_class::<inbox::Record>()?;
     module.add_class::<lane::Lane>()?;
+    module.add_class::<pack::Packer>()?;
+    module.add_class::<unpack::Unpacker>()?;
     module.add_class::<sink::Sender>()?;
     module.add_class::<sink::Collected>()?;
     module.add_function(wrap_pyfunction!(sink::expect_client, module)?)?;

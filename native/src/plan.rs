@@ -121,6 +121,8 @@ impl Writer {
 
 #[pyclass(frozen, module = "hutong_native")]
 pub struct Plan {
+    /// The places and types in the steps are this schema's, and mean something else in any other.
+    pub writer: Py<Writer>,
     pub steps: Arc<Steps>,
 }
 
@@ -130,7 +132,7 @@ impl Plan {
     #[pyo3(signature = (writer, *, topic, agreement, valid, frame, key, rows, indexed, emit, signature))]
     #[allow(clippy::too_many_arguments)]
     fn new(
-        writer: &Writer,
+        writer: Py<Writer>,
         topic: String,
         agreement: String,
         valid: (i64, i64),
@@ -141,11 +143,13 @@ impl Plan {
         emit: &Bound<'_, PyAny>,
         signature: Option<String>,
     ) -> PyResult<Plan> {
-        let places = writer.types.places;
+        let types = &writer.get().types;
+        let places = types.places;
         let rows = rows.try_iter()?.map(|one| Row::read(&one?, places)).collect::<PyResult<Vec<_>>>()?;
         let key = DeliveryKey::read(key, places)?;
-        let emit = Emit::read(emit, &writer.types)?;
+        let emit = Emit::read(emit, types)?;
         let (from_ms, until_ms) = valid;
-        Ok(Plan { steps: Arc::new(Steps { topic, agreement, from_ms, until_ms, frame, key, rows, indexed, emit, signature }) })
+        let steps = Steps { topic, agreement, from_ms, until_ms, frame, key, rows, indexed, emit, signature };
+        Ok(Plan { writer, steps: Arc::new(steps) })
     }
 }

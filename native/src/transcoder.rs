@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::avro::{Left, Place};
-use crate::emit::Source;
+use crate::emit::{MOST_BYTES, Source};
 use crate::plan::{Plan, Steps, Writer};
 use crate::rows::Index;
 
@@ -54,7 +55,10 @@ pub struct Scratch {
 #[pymethods]
 impl Transcoder {
     #[new]
-    fn new(writer: Py<Writer>, plans: Vec<Py<Plan>>, has_rest: bool) -> Transcoder {
+    fn new(writer: Py<Writer>, plans: Vec<Py<Plan>>, has_rest: bool) -> PyResult<Transcoder> {
+        if plans.iter().any(|plan| !plan.get().writer.is(&writer)) {
+            return Err(PyValueError::new_err("a plan was compiled for another writer"));
+        }
         let plans: Vec<Arc<Steps>> = plans.iter().map(|plan| plan.get().steps.clone()).collect();
         let mut known: HashMap<&str, usize> = HashMap::new();
         let mut index = Index::default();
@@ -71,7 +75,7 @@ impl Transcoder {
             });
             index.add(number as u32, plan.indexed.and_then(|row| plan.rows.get(row)));
         }
-        Transcoder { writer, plans, slots, slot_count, index, has_rest }
+        Ok(Transcoder { writer, plans, slots, slot_count, index, has_rest })
     }
 
     /// All deliveries of a framed value as (plan number, key, framed value); None where Python must look at the event itself.
@@ -131,6 +135,9 @@ impl Transcoder {
                     let start = bytes.len();
                     filled.push(slot_number);
                     plan.emit.run(&at, FRAME, value.len(), bytes)?;
+                    if bytes.len() - start + FRAME > MOST_BYTES {
+                        return Err(Left);
+                    }
                     slot.insert(start..bytes.len()).clone()
                 }
             };

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import faust  # type: ignore[import-not-found]
+import faust
 from work import Route  # type: ignore[import-not-found]
 
 
