@@ -6,7 +6,9 @@ Neighbours: ``grant`` brings the declaration, ``rows`` and ``projection`` compil
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from hutong.agreements.agreement import Copy, Derive, Pseudonymise
@@ -27,6 +29,9 @@ _FOR_EVER = 2**63
 class Plan:
     """One agreement, ready to run over decoded events of one contract version.
 
+    What only Python's transcoders need is checked at once and made when it is asked for: where the extension runs the plan,
+    nobody asks, and a router holds thousands.
+
     Attributes:
         agreement: the agreement's id.
         topic: where deliveries go.
@@ -35,12 +40,8 @@ class Plan:
         valid_from_ms: first instant in force.
         valid_until_ms: first instant no more in force.
         frame: the five bytes before each delivery's Avro value.
-        delivery: the parsed delivery schema.
-        tests: the row conditions, in the declared order.
-        project: event data -> delivery data; raises ``TransformFailed``.
         signature: plans with the same signature make the same Avro bytes of an event; None where a secret takes part.
         key_shown: for each part of the event's key, whether it is granted as it is.
-        key: (event key, event data) -> delivery key.
     """
 
     def __init__(self, grant: Grant, reader: EventSchema, secret: bytes) -> None:
@@ -62,15 +63,33 @@ class Plan:
         self.valid_from_ms = grant.valid_from_ms
         self.valid_until_ms = _FOR_EVER if grant.valid_until_ms is None else grant.valid_until_ms
         self.frame = frame(grant.delivery_schema_id)
-        self.delivery: Parsed = parse(grant.delivery_schema)
-        self.tests: list[Test] = [compile_row(row, reader.parsed) for row in agreement.rows]
-        projection = compile_projection(agreement, reader.parsed, grant.code_lists, secret)
-        if projection.problems:
-            raise projection.problems[0]
-        self.project = projection.apply
+        self._reader = reader
+        _ = [compile_row(row, reader.parsed) for row in agreement.rows]
+        problems = compile_projection(agreement, reader.parsed, grant.code_lists, secret).problems
+        if problems:
+            raise problems[0]
         self.signature = _signature(grant)
         self.key_shown = _key_shown(grant, reader)
-        self.key = _key(reader, self.key_shown, secret)
+
+    @cached_property
+    def delivery(self) -> Parsed:
+        """The parsed delivery schema."""
+        return parse(self.grant.delivery_schema)
+
+    @cached_property
+    def tests(self) -> list[Test]:
+        """The row conditions, in the declared order."""
+        return [compile_row(row, self._reader.parsed) for row in self.grant.agreement.rows]
+
+    @cached_property
+    def project(self) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """Event data -> delivery data; raises ``TransformFailed``."""
+        return compile_projection(self.grant.agreement, self._reader.parsed, self.grant.code_lists, self.secret).apply
+
+    @cached_property
+    def key(self) -> Callable[[bytes, Mapping[str, Any]], bytes]:
+        """(Event key, event data) -> delivery key."""
+        return _key(self._reader, self.key_shown, self.secret)
 
     def in_force(self, moments: tuple[int, int]) -> bool:
         """Whether the agreement is in force from the earliest to the latest of two moments, ms since the epoch."""
@@ -85,17 +104,17 @@ def _signature(grant: Grant) -> str | None:
     fields = grant.agreement.fields
     if any(isinstance(field, (Pseudonymise, Derive)) for field in fields):
         return None
-    return json.dumps([field.model_dump(mode="json", by_alias=True) for field in fields], sort_keys=True)
+    return sys.intern(json.dumps([field.model_dump(mode="json", by_alias=True) for field in fields], sort_keys=True))
 
 
-def _key_shown(grant: Grant, reader: EventSchema) -> list[bool]:
+def _key_shown(grant: Grant, reader: EventSchema) -> tuple[bool, ...]:
     if not reader.key:
         raise DeclarationError(f"{reader.contract} has no key")
     copied = {field.field for field in grant.agreement.fields if isinstance(field, Copy)}
-    return [_is_granted(path, copied) for path in reader.key]
+    return tuple(_is_granted(path, copied) for path in reader.key)
 
 
-def _key(reader: EventSchema, shown: list[bool], secret: bytes) -> Callable[[bytes, Mapping[str, Any]], bytes]:
+def _key(reader: EventSchema, shown: tuple[bool, ...], secret: bytes) -> Callable[[bytes, Mapping[str, Any]], bytes]:
     """The delivery's Kafka key.
 
     It keeps what the event's key is for (events of one thing stay in order) and gives away no more than the fields do: a key

@@ -12,10 +12,15 @@ __all__ = ["Pace"]
 _FIRST = 5_000  # events; light traffic never needs more, and a burst after it begins with this
 _WORTH = 1.04  # twice the size must gain at least this factor; with less, what a transaction costs is below a tenth already
 _REMEMBERED = 20  # full transactions after which the sizes around are tried again: traffic and brokers change
+_NOISE = 1.5  # rates that differ by less than this factor may be the same
+_RISK = 2.0  # a leap that turns out wrong may take so many times the wanted time; the brokers wait three times as long
 
 
 class Pace:
     """The size of transactions, doubled and halved by what it brings.
+
+    Where ending a transaction takes longer than filling it, size costs little: then it leaps, because with thousands of
+    destinations each step takes seconds.
 
     Args:
         most: never more events in one transaction.
@@ -30,10 +35,12 @@ class Pace:
         self._rates: dict[int, float] = {}  # limit -> events a second
         self._last = 0
         self._since = 0
+        self._filled: float | None = None
         self.limit = self._least = min(_FIRST, most)
 
     def room(self, events: int, seconds: float) -> int:
         """How many more events an open transaction takes; 0 ends it."""
+        self._filled = seconds
         return 0 if seconds >= self._seconds else max(0, self.limit - events)
 
     def done(self, events: int, seconds: float, *, waiting: bool) -> None:
@@ -44,6 +51,8 @@ class Pace:
             seconds: from its first event read to its commit.
             waiting: whether it was ended with more events to read, as far as anybody knew.
         """
+        # Where nobody asked for room, all of it counts as filling: the careful guess.
+        filling, self._filled = seconds if self._filled is None else min(self._filled, seconds), None
         if not waiting:
             if events < self.limit // 2:
                 self.limit = max(self._least, self.limit // 2)
@@ -52,30 +61,48 @@ class Pace:
         # The first transactions on a broker are several times slower: a size is judged by its second one, then by their average.
         again, self._last = self._last == self.limit, self.limit
         known = self._rates.get(self.limit)
-        self._rates[self.limit] = known + (rate - known) / 4 if known and rate < 1.5 * known else rate
+        self._rates[self.limit] = known + (rate - known) / 4 if known and rate < _NOISE * known else rate
+        if self._rates.get(self.limit * 2, rate) * _NOISE < rate:
+            del self._rates[self.limit * 2]  # twice as many never take more than twice as long: that was another time
         self._since += 1
         if self._since >= _REMEMBERED:
             # Half the size first: where it is as good, it is better; where it is not, the way leads back and on to twice.
             self._rates, self._since = {self.limit: self._rates[self.limit]}, 0
             self.limit = max(self._least, self.limit // 2)
+        elif (leap := self._leap(filling, seconds)) > self.limit:
+            self.limit = leap
         elif again or seconds > self._seconds:
-            self._move(seconds)
+            self._move(filling, seconds)
 
-    def _move(self, seconds: float) -> None:
+    def _leap(self, filling: float, seconds: float) -> int:
+        """The size at which filling will take as long as ending does now, as far as nothing speaks against it."""
+        ending, factor = seconds - filling, 1
+        while (
+            filling * factor < ending
+            and filling * factor * 2 + ending <= self._seconds
+            and seconds * factor * 2 <= self._seconds * _RISK
+            and self.limit * factor * 2 <= self._most
+            and self.limit * factor * 2 not in self._rates
+        ):
+            factor *= 2
+        return self.limit * factor
+
+    def _move(self, filling: float, seconds: float) -> None:
         here = self._rates[self.limit]
         smaller, larger = self._rates.get(self.limit // 2), self._rates.get(self.limit * 2)
         if seconds > self._seconds or (smaller is not None and here < smaller * _WORTH):
             self.limit = max(self._least, self.limit // 2)
         elif (
             self.limit * 2 <= self._most
-            and self._doubled(seconds) <= self._seconds
+            and self._doubled(filling, seconds) <= self._seconds
             and (larger is None or larger > here * _WORTH)
         ):
             self.limit *= 2
 
-    def _doubled(self, seconds: float) -> float:
-        """How long twice the size will take: known, or less than twice as long where a line through half the size says so."""
+    def _doubled(self, filling: float, seconds: float) -> float:
+        """How long twice the size will take: known, else twice as long to fill, or less by a line through half the size."""
         smaller, larger = self._rates.get(self.limit // 2), self._rates.get(self.limit * 2)
         if larger:
             return self.limit * 2 / larger
-        return min(2 * seconds, max(seconds, 3 * seconds - self.limit / smaller)) if smaller else 2 * seconds
+        guess = seconds + filling
+        return min(guess, max(seconds, 3 * seconds - self.limit / smaller)) if smaller else guess

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import fastavro
@@ -26,6 +26,7 @@ from hutong.contracts.framing import FRAME_BYTES
 from hutong.contracts.schema import EventSchema, key_text
 from hutong.contracts.shape import holds
 from hutong.errors import MalformedEvent, TransformFailed
+from hutong.transcode.cap import too_large
 from hutong.transcode.guard import compile_guard
 
 __all__ = ["Entry", "Output", "ReferenceTranscoder", "Transcoded", "VersionPlans", "run_plans"]
@@ -50,31 +51,36 @@ Entry = tuple[Plan, tuple[Test, ...], Callable[..., bytes]]
 """A plan, the tests that the index leaves open, and what makes the delivery's Avro value."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class VersionPlans:
-    """The plans that are granted one contract version, and their index.
+    """The plans that are granted one contract version.
 
     Attributes:
         reader: the granted version.
         plans: in the order in which they were added.
-        index: finds the entries that may match an event.
     """
 
     reader: EventSchema
     plans: list[Plan] = field(default_factory=list)
-    index: RowIndex[Entry] = field(default_factory=RowIndex)
 
     def add(self, plan: Plan) -> None:
-        """Put a plan under its most selective condition."""
+        """Add a plan, before the index is asked for."""
         self.plans.append(plan)
-        rows = plan.grant.agreement.rows
-        position = indexed_position(rows)
-        row = rows[position] if position is not None else None
-        self.index.add(
-            (plan, plan.residual(position), partial(_encode, plan)),
-            row if isinstance(row, FieldRow) else None,
-            self.reader.parsed,
-        )
+
+    @cached_property
+    def index(self) -> RowIndex[Entry]:
+        """Finds the entries that may match an event, each under its most selective condition.
+
+        Made when the first event asks: where the extension does the routing, none may ever do.
+        """
+        index: RowIndex[Entry] = RowIndex()
+        for plan in self.plans:
+            rows = plan.grant.agreement.rows
+            position = indexed_position(rows)
+            row = rows[position] if position is not None else None
+            entry = (plan, plan.residual(position), partial(_encode, plan))
+            index.add(entry, row if isinstance(row, FieldRow) else None, self.reader.parsed)
+        return index
 
 
 class ReferenceTranscoder:
@@ -196,6 +202,8 @@ def run_plans(
             body = bodies.get(plan.signature) if plan.signature else None
             if body is None:
                 body = make(*source)
+                if failure := too_large(plan.agreement, len(plan.frame) + len(body)):
+                    raise failure
                 if plan.signature:
                     bodies[plan.signature] = body
             result.outputs.append(Output(plan, plan.key(key, data), plan.frame + body))

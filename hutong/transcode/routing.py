@@ -15,6 +15,7 @@ from hutong.contracts.framing import unframe
 from hutong.contracts.schema import EventSchema
 from hutong.errors import DeclarationError, HutongError, MalformedEvent
 from hutong.event import Headers, check_attributes, source_of
+from hutong.transcode.cap import told
 from hutong.transcode.choice import Transcoder, new_lane, transcoder
 from hutong.transcode.native.transcoder import NativeTranscoder
 from hutong.transcode.reference import Transcoded, VersionPlans
@@ -241,7 +242,7 @@ class _ContractTable:
             Delivery(plan.topic, out_key, out_value, [*headers, agreement_headers[plan.agreement]], plan.agreement)
             for plan, out_key, out_value in outputs
         ]
-        quarantined = [Quarantined("transform_failed", str(failure), failure.agreement) for failure in failures]
+        quarantined = [Quarantined(*told(failure), failure.agreement) for failure in failures]
         quarantined += [
             Quarantined("unusable_agreement", str(error), name)
             for name, error in self.unusable.items()

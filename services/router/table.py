@@ -92,21 +92,29 @@ def _written(directory: Path) -> dict[str, _Written]:
 
 
 class _Pool:
-    """Schemas and code lists of the grants: each of thousands brings the same ones along, and one copy of each is kept."""
+    """What grants have in common: each of thousands brings the same schemas and fields along, and one of each is kept."""
 
     def __init__(self, grants: Iterable[Grant] = ()) -> None:
         self._parts: dict[str, list[Any]] = {}
+        self._declared: dict[str, Any] = {}  # by its words: to Python 1, 1.0 and true are equal, to an agreement they are not
         seen: set[int] = set()
         for grant in grants:
             for name, part in (("", grant.reader_schema), *grant.code_lists.items()):
                 if id(part) not in seen:
                     seen.add(id(part))
                     self._parts.setdefault(name, []).append(part)
+            for declared in (grant.agreement.fields, grant.agreement.rows):
+                if id(declared) not in seen:
+                    seen.add(id(declared))
+                    self._declared[repr(declared)] = declared
 
     def shared(self, grant: Grant) -> Grant:
         """The grant with the copies that are here already."""
         lists = {name: self._one(name, entries) for name, entries in grant.code_lists.items()}
-        return grant.model_copy(update={"reader_schema": self._one("", grant.reader_schema), "code_lists": lists})
+        fields, rows = (self._declared.setdefault(repr(one), one) for one in (grant.agreement.fields, grant.agreement.rows))
+        agreement = grant.agreement.model_copy(update={"fields": fields, "rows": rows})
+        reader = self._one("", grant.reader_schema)
+        return grant.model_copy(update={"agreement": agreement, "reader_schema": reader, "code_lists": lists})
 
     def _one(self, name: str, part: Any) -> Any:
         known = self._parts.setdefault(name, [])

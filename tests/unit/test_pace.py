@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hutong.kafka.pace import Pace
 
@@ -87,3 +89,46 @@ def test_it_comes_back_when_a_transaction_takes_too_long() -> None:
     assert pace.limit >= 80_000
     backlog(pace, 6, (1.0, 1e-3))
     assert pace.limit == FIRST
+
+
+def filled(pace: Pace, transactions: int, ending: float, event: float, *, cold: int = 0) -> list[tuple[int, float]]:
+    """The same where it is told how long filling takes; the first transactions take four times as long to end."""
+    done = []
+    for number in range(transactions):
+        events = pace.limit
+        filling, rest = event * events, ending * (4 if number < cold else 1)
+        assert pace.room(events, filling) == 0
+        pace.done(events, filling + rest, waiting=True)
+        done.append((events, filling + rest))
+    return done
+
+
+def test_it_leaps_where_ending_takes_the_time() -> None:
+    """With thousands of destinations a small transaction takes as long as a large one: no steps in between."""
+    assert [events for events, _ in filled(Pace(most=200_000, seconds=3.3), 4, 1.3, 16e-6)] == [5_000, 20_000, 80_000, 80_000]
+
+
+def test_a_slow_start_is_forgotten() -> None:
+    """Transactions that took too long because topics were new do not keep it small for long."""
+    pace = Pace(most=200_000, seconds=3.3)
+    filled(pace, 8, 1.2, 16e-6, cold=5)
+    assert pace.limit >= 40_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ending=st.floats(0.001, 3.0),
+    event=st.floats(1e-6, 1e-3),
+    seconds=st.floats(0.5, 20.0),
+    most=st.integers(1, 1_000_000),
+    cold=st.integers(0, 6),
+)
+def test_whatever_they_cost_bounds_hold_and_size_pays(ending: float, event: float, seconds: float, most: int, cold: int) -> None:
+    """Never more events than allowed, nor more time than is safe unless the smallest size takes it; and not far from the best."""
+    pace = Pace(most=most, seconds=seconds)
+    done = filled(pace, 40, ending, event, cold=cold)
+    least = min(FIRST, most)
+    assert max(events for events, _ in done) <= most
+    assert all(took <= 2.01 * seconds for events, took in done[cold:] if events > least)
+    sizes = [least * 2**n for n in range(9) if least * 2**n <= most and ending + event * least * 2**n <= seconds] or [least]
+    assert rate(filled(pace, 40, ending, event)) > 0.8 * max(size / (ending + event * size) for size in sizes)

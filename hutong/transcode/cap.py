@@ -1,0 +1,29 @@
+"""The largest delivery that is made: what no broker takes need not be built, nor kept beside others of its kind.
+
+A list of a million empty texts becomes 66 MB of pseudonyms, for every agreement anew. The extension stops at the same size and
+hands the event back (``native/src/emit.rs``). Neighbours: ``reference`` asks here, ``routing`` says so in quarantine.
+"""
+
+from __future__ import annotations
+
+from hutong.errors import TransformFailed
+
+__all__ = ["MOST_BYTES", "TooLarge", "told", "too_large"]
+
+MOST_BYTES = 2_000_000  # of the framed value: what the router's producer takes (``hutong.kafka.outlet``), and the topics with it
+
+
+class TooLarge(TransformFailed):
+    """A delivery would be larger than the brokers take."""
+
+
+def too_large(agreement: str, size: int) -> TooLarge | None:
+    """The failure of a delivery whose framed value has so many bytes, if it is one."""
+    if size <= MOST_BYTES:
+        return None
+    return TooLarge(agreement, "", f"the delivery has {size} bytes, more than the brokers take")
+
+
+def told(failure: TransformFailed) -> tuple[str, str]:
+    """The reason and the problem as quarantine has them."""
+    return ("delivery_too_large", failure.problem) if isinstance(failure, TooLarge) else ("transform_failed", str(failure))
