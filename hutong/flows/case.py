@@ -10,6 +10,7 @@ import hmac
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
 __all__ = [
@@ -180,6 +181,7 @@ def next_due(case: Case) -> int | None:
     return min(moments)
 
 
+@lru_cache(10_000)  # every step of a case says again when it was opened and is due
 def rfc3339_ms(moment_ms: int | None) -> str | None:
     """A moment as expressions see it."""
     if moment_ms is None:

@@ -34,7 +34,7 @@ def follow(path: str) -> Value:
     def get(context: Context) -> Any:
         value: Any = context
         for segment in segments:
-            if not isinstance(value, Mapping):
+            if type(value) is not dict and not isinstance(value, Mapping):  # the first is what it nearly always is, and cheap
                 return None
             value = value.get(segment)
         return value
