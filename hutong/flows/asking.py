@@ -12,7 +12,7 @@ from hutong.flows.case import Question, open_questions, rfc3339_ms
 from hutong.flows.plan import AskPlan
 from hutong.flows.work import Work
 
-__all__ = ["act", "ask", "due", "has_more_to_ask", "take_back"]
+__all__ = ["act", "ask", "drop_gone", "due", "has_more_to_ask", "take_back"]
 
 
 def ask(work: Work) -> None:
@@ -40,6 +40,15 @@ def take_back(work: Work, *, status: Literal["withdrawn", "late"] = "withdrawn")
         question["status"] = status
         _publish(work, question, "withdrawn")
         work.note("WITHDRAWN", question)
+
+
+def drop_gone(work: Work) -> None:
+    """Withdraw the open questions that the flow does not have any more; what was answered to them counts no longer."""
+    for question in list(open_questions(work.case)):
+        if question["ask"] not in work.plan.asks:
+            question["status"] = "withdrawn"
+            _publish(work, question, "withdrawn")
+            work.note("WITHDRAWN", question, detail="the flow does not ask this any more")
 
 
 def due(question: Question, until_ms: int) -> Iterator[tuple[int, str]]:
@@ -153,7 +162,8 @@ def _question(work: Work, plan: AskPlan, agency: str, item: Any, number: int | N
 
 def _publish(work: Work, question: Question, what: int | str) -> bool:
     """The question as the agency gets it: at first (0), as a reminder (1, 2, ...), or ``withdrawn``."""
-    words = work.plan.asks[question["ask"]].spec.question
+    plan = work.plan.asks.get(question["ask"])
+    words = plan.spec.question if plan else work.plan.flow.title
     about = {
         **{name: question[name] for name in ("number", "ask", "agency", "stage", "required")},
         **{f"words_{language}": text for language, text in words.items()},

@@ -137,6 +137,17 @@ class FlowPlan:
         """The number of the case of a key."""
         return number_of(self.flow.prefix, key, self._secret)
 
+    def event_of(self, spec: str, does: str, contract: str) -> EventPlan | None:
+        """The event that a stimulus means; the flow may have been edited since it was forwarded."""
+        fitting = [one for one in self.events if (one.spec.does, one.spec.contract) == (does, contract)]
+        meant = self.events[int(spec)] if spec.isdigit() and int(spec) < len(self.events) else None
+        return meant if meant in fitting else next(iter(fitting), None)
+
+    def answer_of(self, ask: str, contract: str) -> AnswerPlan | None:
+        """What answers a question by events of a contract, if anything does now."""
+        answers = self.asks[ask].answers if ask in self.asks else ()
+        return next((one for one in answers if one.spec.contract == contract), None)
+
     def _names(self, contract: str) -> frozenset[str]:
         return frozenset(field["name"] for field in self.contracts[contract].parsed.root["fields"])
 

@@ -107,6 +107,7 @@ def step(plan: FlowPlan, case: Case | None, stimulus: Stimulus) -> Outcome:
     # The brokers' clocks may differ by some milliseconds; a case's time does not go back.
     work = Work(plan=plan, case=case, at_ms=max(case["now_ms"], stimulus.at_ms))
     before = case["entries"]
+    asking.drop_gone(work)
     _pass_time(work, work.at_ms)
     if stimulus.does != "clock":
         case["seen"] = [*case["seen"][-(_SEEN - 1) :], stimulus.id]
@@ -170,10 +171,16 @@ def _go_on(work: Work) -> None:
 
 def _take(work: Work, stimulus: Stimulus) -> None:
     if stimulus.does == "answer":
-        ask, _, which = stimulus.spec.partition("/")
-        answer(work, ask, work.plan.asks[ask].answers[int(which)], stimulus.data, stimulus.id, stimulus.department)
+        ask = stimulus.spec.partition("/")[0]
+        if (taken := work.plan.answer_of(ask, stimulus.contract)) is None:
+            work.note("REFUSED", detail=f"unknown_question from {stimulus.department}")
+        else:
+            answer(work, ask, taken, stimulus.data, stimulus.id, stimulus.department)
         return
-    plan = work.plan.events[int(stimulus.spec)]
+    plan = work.plan.event_of(stimulus.spec, stimulus.does, stimulus.contract)
+    if plan is None:
+        work.note("NOTED", detail=f"{stimulus.contract}: the flow does not take it any more")
+        return
     try:
         kept = {name: plain(value(stimulus.data)) for name, value in plan.keep.items()}
         person = plain(plan.person(stimulus.data)) if plan.person else None
@@ -226,7 +233,8 @@ def _open(work: Work, event: Held) -> None:
     _meet_people(work)
     held, case["held"] = case["held"], []
     for one in held:
-        _happen(work, work.plan.events[int(one["spec"])], one)
+        if (plan := work.plan.event_of(one["spec"], one["does"], one["contract"])) is not None:
+            _happen(work, plan, one)
 
 
 def _meet_people(work: Work) -> None:

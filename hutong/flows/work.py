@@ -71,7 +71,7 @@ class Work:
         """The answers so far, by question; a list for a question that goes to many; null where there is none."""
         found: dict[str, Any] = {name: [] if ask.each else None for name, ask in self.plan.asks.items()}
         for question in self.case["questions"].values():
-            if question["answer"] is None:
+            if question["answer"] is None or question["ask"] not in found:
                 continue
             answer = {
                 **question["answer"],

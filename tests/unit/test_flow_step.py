@@ -258,3 +258,24 @@ def test_numbers_of_personal_keys_do_not_show_them() -> None:
     assert hidden.number("11010519491231002X") == hidden.number("11010519491231002X")
     assert "1101" not in hidden.number("11010519491231002X")
     assert plan().number("A1") == CASE
+
+
+def test_a_flow_edited_under_its_cases_goes_on(desk: Desk) -> None:
+    """A question that is gone is withdrawn and its answers count no more; an event that is gone is noted."""
+    from tests.flow_samples import DOCUMENT
+
+    desk.take("aid.office.applied", application(), 0)
+    desk.answer("cars.office", "cars", 0.1, count=1)
+    married = stimuli(
+        desk.plan, "reg.weddings.married", {"one": "A1", "other": "A1", "on": date(2026, 3, 3)}, id="w", at_ms=START_MS
+    )
+    late = stimuli(desk.plan, "banks.union.answered", reply(CASE, "bank"), id="b", at_ms=START_MS + DAY_MS)
+    fewer = [one for one in DOCUMENT["ask"] if one["id"] not in ("bank", "cars", "undo-cars")]
+    events = [one for one in DOCUMENT["events"] if one["does"] != "refer"]
+    desk.plan = plan(ask=fewer, events=events, rules=())
+    desk.feed(married[0])
+    assert desk.whats()[-2:] == ["WITHDRAWN:bank", "NOTED"]
+    desk.feed(late[0])
+    assert desk.whats()[-1] == "REFUSED"
+    desk.answer("tax.office", "tax", 1.2)
+    assert [one["result"] for one in desk.of("reported")] == ["COMPLETE"]
