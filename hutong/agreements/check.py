@@ -55,6 +55,9 @@ def agreement_findings(
     if contract.sharing == "not_shared":
         problem = f"{contract.name} is not_shared: it may not be granted to anybody; change its sharing, or remove the agreement"
         yield Finding(problem=problem, place=("contract",))
+    if contract.only_for_purpose not in (None, agreement.purpose):
+        problem = f"{contract.name} may be used for '{contract.only_for_purpose}' only; an agreement on it has that purpose"
+        yield Finding(problem=problem, place=("purpose",))
     reader = contract.version(agreement.version)
     if reader is None:
         yield Finding(

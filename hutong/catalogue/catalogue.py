@@ -6,7 +6,7 @@ Neighbours: ``load`` makes it from files; ``hutong plan`` and ``apply``, code ge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hutong.agreements.agreement import Agreement
 from hutong.catalogue.document import Document
@@ -14,6 +14,7 @@ from hutong.contracts.codelists import CodeList
 from hutong.contracts.contract import Contract
 from hutong.contracts.departments import Department
 from hutong.errors import DeclarationError
+from hutong.flows.flow import Flow
 
 __all__ = ["Catalogue", "Reading"]
 
@@ -28,7 +29,8 @@ class Catalogue:
         contracts: by name.
         code_lists: by id.
         agreements: by id.
-        sources: where each stood: ``("agreement", id)`` -> its document, and so for ``contract`` and ``code_list``;
+        flows: by id.
+        sources: where each stood: ``("agreement", id)`` -> its document, and so for ``contract``, ``code_list`` and ``flow``;
             ``("department", "")`` -> the document of them all.
     """
 
@@ -37,6 +39,7 @@ class Catalogue:
     contracts: Mapping[str, Contract]
     code_lists: Mapping[str, CodeList]
     agreements: Mapping[str, Agreement]
+    flows: Mapping[str, Flow] = field(default_factory=dict)
     sources: Mapping[tuple[str, str], Document]
 
     def agreements_on(self, contract: str) -> list[Agreement]:

@@ -35,6 +35,9 @@ _WORDS = {
 }
 
 
+_TEXT = "constrained-str"  # pydantic's name for a text among alternatives
+
+
 class Collected:
     """What has been found so far."""
 
@@ -90,7 +93,7 @@ class Collected:
 def _relevant(details: Sequence[Any], document: Document) -> list[Any]:
     """Without errors that only follow from others, and those of alternatives that were not meant.
 
-    A row condition with a field is no CEL one.
+    A row condition with a field is no CEL one, an agency in curly brackets no code, and a constant is told of once.
     """
     kept = []
     for detail in details:
@@ -100,13 +103,22 @@ def _relevant(details: Sequence[Any], document: Document) -> list[Any]:
             other["loc"][: len(place)] == detail["loc"] != other["loc"] for other in details
         ):
             continue
-        if place[0:1] == ["rows"] and len(place) > 2:
-            row = document.data["rows"][place[1]]
-            meant = "CelRow" if isinstance(row, dict) and "cel" in row and "field" not in row else "FieldRow"
-            if place[2] in ("CelRow", "FieldRow") and place[2] != meant:
-                continue
-        kept.append(detail)
+        if not _was_not_meant(place, document.data):
+            kept.append(detail)
     return kept
+
+
+def _was_not_meant(place: list[str | int], data: Any) -> bool:
+    match place:
+        case ["rows", int(at), ("CelRow" | "FieldRow") as alternative, *_]:
+            row = data["rows"][at]
+            meant = "CelRow" if isinstance(row, dict) and "cel" in row and "field" not in row else "FieldRow"
+            return alternative != meant
+        case ["ask", int(at), "agency", alternative, *_]:
+            return isinstance(data["ask"][at]["agency"], dict) == (alternative == _TEXT)
+        case [*_, "constant", ("bool" | "int" | "float")]:
+            return True
+    return False
 
 
 def _place(detail: Any, document: Document) -> tuple[str | int, ...]:

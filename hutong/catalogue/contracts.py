@@ -20,6 +20,7 @@ from hutong.contracts.compatibility import Mode, evolution_problems
 from hutong.contracts.contract import (
     Contract,
     ContractDocument,
+    CustomProperty,
     Sharing,
     Sla,
     contract_name_problem,
@@ -35,6 +36,7 @@ from hutong.errors import DeclarationError
 
 __all__ = ["read_contract"]
 
+_NO_PURPOSE = "onlyForPurpose needs the text of the one purpose, as agreements and flows state it"
 _AVSC = re.compile(r"v([1-9][0-9]{0,3})\.avsc")
 
 
@@ -149,11 +151,16 @@ def _head_findings(description: ContractDocument, department: str, event: str, v
         if description.fact(fact) not in choices:
             problem = f"needs {{property: {fact}, value: ...}} with one of {', '.join(choices)}"
             found.append(Finding(problem=problem, place=place))
+    found += [Finding(problem=_NO_PURPOSE, place=place) for one in description.custom if _names_no_purpose(one)]
     for i, sla in enumerate(description.slas):
         if sla.property in ("retention", "latency") and milliseconds(sla) is None:
             problem = f"{sla.property} needs a value over 0 and a unit of s, m, h, d, w or y"
             found.append(Finding(problem=problem, place=("slaProperties", i)))
     return found
+
+
+def _names_no_purpose(fact: CustomProperty) -> bool:
+    return fact.property == "onlyForPurpose" and not (isinstance(fact.value, str) and fact.value.strip())
 
 
 def _evolution_findings(description: ContractDocument, versions: list[Version]) -> list[Finding]:
@@ -188,5 +195,6 @@ def _contract(description: ContractDocument, versions: list[Version], code_lists
         retention_ms=milliseconds(retention),
         freshness_s=latency / 1000 if latency else None,
         versions=tuple(EventSchema(schema) for schema in schemas),
+        only_for_purpose=purpose.strip() if isinstance(purpose := description.fact("onlyForPurpose"), str) else None,
         document=description,
     )

@@ -1,6 +1,7 @@
 """Reads a directory of declarations: all that is right as a ``Catalogue``, and all that is wrong as errors with file and line.
 
-Neighbours: ``contracts`` and ``agreements`` read their folders, ``hutong check`` shows the errors, everything else wants none.
+Neighbours: ``contracts``, ``agreements`` and ``flows`` read their folders, ``hutong check`` shows the errors, everything else
+wants none.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from hutong.catalogue.catalogue import Catalogue, Reading
 from hutong.catalogue.collected import Collected
 from hutong.catalogue.contracts import read_contract
 from hutong.catalogue.document import Document
+from hutong.catalogue.flows import read_flows
 from hutong.contracts.codelists import CodeList, is_code_list_id
 from hutong.contracts.contract import Contract, described
 from hutong.contracts.departments import Departments
 from hutong.contracts.finding import Finding
 from hutong.contracts.schema import pub_topic
 from hutong.errors import DeclarationError
+from hutong.flows.check import Surroundings
 
 __all__ = ["load", "read"]
 
@@ -56,6 +59,7 @@ def read(directory: Path | str) -> Reading:
     code_lists = _code_lists(root, collected)
     contracts, declared = _contracts(root, departments, {id_: one for id_, (one, _) in code_lists.items()}, collected)
     agreements = _agreements(root, departments, contracts, declared, code_lists, collected)
+    flows = read_flows(root, _surroundings(departments, contracts, declared, agreements), collected)
     _topic_clashes(contracts, agreements, collected)
     _unused_code_lists(code_lists, contracts, declared, agreements, collected)
     sources: dict[tuple[str, str], Document] = {}
@@ -64,12 +68,14 @@ def read(directory: Path | str) -> Reading:
     sources.update({("contract", name): document for name, (_, document) in contracts.items()})
     sources.update({("code_list", name): document for name, (_, document) in code_lists.items()})
     sources.update({("agreement", name): document for name, (_, document) in agreements.items()})
+    sources.update({("flow", name): document for name, (_, document) in flows.items()})
     catalogue = Catalogue(
         timezone=departments.timezone if departments else "UTC",
         departments={one.code: one for one in departments.departments} if departments else {},
         contracts={name: one for name, (one, _) in sorted(contracts.items())},
         code_lists={id_: one for id_, (one, _) in sorted(code_lists.items())},
         agreements={id_: one for id_, (one, _) in sorted(agreements.items())},
+        flows={id_: one for id_, (one, _) in sorted(flows.items())},
         sources=sources,
     )
     return Reading(catalogue=catalogue, errors=collected.errors, warnings=collected.warnings)
@@ -148,6 +154,17 @@ def _agreements(
     for id_, finding in channel_findings([one for one, _ in right.values()], good_contracts, good_lists):
         collected.findings([finding], right[id_][1])
     return right
+
+
+def _surroundings(
+    departments: Departments | None, contracts: Contracts, declared: frozenset[str], agreements: Agreements
+) -> Surroundings:
+    return Surroundings(
+        contracts={name: one for name, (one, _) in contracts.items()},
+        declared=declared,
+        departments=frozenset(one.code for one in departments.departments) if departments else None,
+        agreements=[one for one, _ in agreements.values()],
+    )
 
 
 def _topic_clashes(contracts: Contracts, agreements: Agreements, collected: Collected) -> None:

@@ -29,7 +29,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def command(ctx: click.Context, schemas: Path, partitions: int | None, prune: bool, as_json: bool) -> None:
-    """Make the running bus as declared: topics, schemas, principals, access rules, keys, agreements.
+    """Make the running bus as declared: topics, schemas, principals, access rules, keys, agreements, flows.
 
     Harmless when it is so already. A step that fails leaves what was done; run it again. Exit code 0: the bus is as declared;
     1: the declarations ask for something that the bus must refuse, and nothing was done; 2: failure or wrong use.
@@ -67,7 +67,8 @@ def _conclude(comparison: Comparison, done: tuple[Change, ...], stays: int, seco
     for note in comparison.difference.notes:
         click.echo(f"note: {note}")
     wanted = comparison.wanted
-    has = f"{len(wanted.contracts)} contracts, {len(wanted.grants)} agreements, {len(wanted.principals)} departments"
+    flows = f"{counted(len(wanted.flows), 'flow')}, " if wanted.flows else ""
+    has = f"{len(wanted.contracts)} contracts, {len(wanted.grants)} agreements, {flows}{len(wanted.principals)} departments"
     rest = f"; {counted(stays, 'thing')} will stay until --prune (see `hutong plan`)" if stays else ""
     if done:
         click.echo(f"applied {counted(len(done), 'change')} in {seconds:.1f} s: the bus is as declared ({has}){rest}")

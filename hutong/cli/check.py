@@ -83,7 +83,8 @@ def _print(reading: Reading, errors: list[DeclarationError], schemas: Path) -> N
     catalogue = reading.catalogue
     counts = (
         f"{len(catalogue.departments)} departments, {len(catalogue.contracts)} contracts, "
-        f"{len(catalogue.agreements)} agreements and {len(catalogue.code_lists)} code lists in {schemas} are right"
+        f"{len(catalogue.agreements)} agreements, {counted(len(catalogue.flows), 'flow')} and "
+        f"{len(catalogue.code_lists)} code lists in {schemas} are right"
     )
     files = len({error.file for error in errors})
     summary = f"{counted(len(errors), 'error')} in {counted(files, 'file')}; {counts}" if errors else counts
@@ -108,6 +109,7 @@ def _document(reading: Reading, errors: list[DeclarationError]) -> dict[str, Any
             "departments": len(catalogue.departments),
             "contracts": len(catalogue.contracts),
             "agreements": len(catalogue.agreements),
+            "flows": len(catalogue.flows),
             "code_lists": len(catalogue.code_lists),
         },
     }

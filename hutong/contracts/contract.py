@@ -21,6 +21,7 @@ from hutong.contracts.wellformed import Place
 __all__ = [
     "Contract",
     "ContractDocument",
+    "CustomProperty",
     "Described",
     "ItemDescription",
     "PropertyDescription",
@@ -151,6 +152,7 @@ class Contract:
         retention_ms: how long events stay on the topic, or None for the cluster's own rule.
         freshness_s: promised seconds from the change to the topic, or None.
         versions: the annotated schemas, v1 first.
+        only_for_purpose: the one purpose that its data may be used for, or None where agreements state their own.
         document: all that ``contract.yaml`` says.
     """
 
@@ -162,6 +164,7 @@ class Contract:
     retention_ms: int | None
     freshness_s: float | None
     versions: tuple[EventSchema, ...]
+    only_for_purpose: str | None
     document: ContractDocument
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from hutong.control.changes import Change, Difference, Step
-from hutong.control.desired import CONTROL_TOPIC, Desired, Subject, WantedGrant
+from hutong.control.desired import Desired, Subject, WantedGrant
 from hutong.control.diff import missing_schemas
 from hutong.control.observed import Observed
 from hutong.control.words import counted
@@ -21,6 +21,7 @@ from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import write
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import AGREEMENTS_TOPIC, FLOWS_TOPIC
 
 __all__ = ["apply"]
 
@@ -51,7 +52,7 @@ def apply(
         settings: of the operator.
         admin: the cluster's administrator.
         registry: the schema registry.
-        home: where passwords and pseudonym keys are kept.
+        home: where passwords and keys are kept.
         prune: whether to remove what has gone from the declarations.
         tell: is told of each step that begins.
 
@@ -70,7 +71,7 @@ def apply(
     revoked = [change for change in due if change.step == "agreement" and change.action == "remove"]
     if revoked:  # first of all: whatever fails below, nobody keeps getting what was taken back
         tell(f"revoking {_count(revoked, 'agreement')}")
-        write(settings, CONTROL_TOPIC, {change.name: None for change in revoked})
+        write(settings, AGREEMENTS_TOPIC, {change.name: None for change in revoked})
     for step, words, make in work.steps():
         changes = [change for change in due if change.step == step and change.action != "remove"]
         if changes:
@@ -87,8 +88,9 @@ _NOUNS: dict[Step, str] = {
     "schema": "schema change",
     "principal": "principal",
     "acl": "access rule",
-    "key": "pseudonym key",
+    "key": "key",
     "agreement": "agreement",
+    "flow": "flow",
 }
 
 
@@ -113,6 +115,7 @@ class _Work:
             ("acl", "setting {}", self.acls),
             ("key", "making {}", self.keys),
             ("agreement", "sending {} to the routers", self.agreements),
+            ("flow", "sending {} to the coordinators", self.flows),
         ]
 
     def topics(self, changes: list[Change]) -> None:
@@ -164,11 +167,17 @@ class _Work:
 
     def agreements(self, changes: list[Change]) -> None:
         grants = {change.name: self.wanted.grants[change.name].grant(self.schema_ids[change.name]) for change in changes}
-        write(self.settings, CONTROL_TOPIC, {id_: grant.to_json() for id_, grant in grants.items()})
+        write(self.settings, AGREEMENTS_TOPIC, {id_: grant.to_json() for id_, grant in grants.items()})
+
+    def flows(self, changes: list[Change]) -> None:
+        write(self.settings, FLOWS_TOPIC, {change.name: self.wanted.flows[change.name].to_json() for change in changes})
 
     def remove(self, changes: list[Change], tell: Tell) -> None:
         """What has gone: users before their rules, since the rules tell whose users they were."""
         of = {step: [change for change in changes if change.step == step] for step in _NOUNS}
+        if of["flow"]:
+            tell(f"stopping {_count(of['flow'], 'flow')}")
+            write(self.settings, FLOWS_TOPIC, {change.name: None for change in of["flow"]})
         if of["principal"]:
             tell(f"removing {_count(of['principal'], 'principal')}")
             self.admin.delete_users(change.name for change in of["principal"])

@@ -15,8 +15,8 @@ __all__ = ["FORMAT", "Change", "Difference", "Effect", "FieldEffect", "Refusal",
 FORMAT = 1
 """Version of the JSON that ``--json`` prints; it changes when a key goes away or changes its meaning."""
 
-Step = Literal["topic", "schema", "principal", "acl", "key", "agreement"]
-"""Kinds of change, in the order in which they are made: a router must find everything that a grant speaks of."""
+Step = Literal["topic", "schema", "principal", "acl", "key", "agreement", "flow"]
+"""Kinds of change, in the order in which they are made: whoever sees a grant or a flow must find everything that it speaks of."""
 
 Action = Literal["create", "change", "remove"]
 
@@ -69,12 +69,13 @@ class Change:
     Attributes:
         step: its kind.
         action: what is done.
-        name: of the topic, subject, principal, agreement; for a rule, whom and what it is about.
+        name: of the topic, subject, principal, agreement, flow; for a rule, whom and what it is about.
         text: what happens, in words.
         contract: the contract it belongs to, if to one.
         agreement: the agreement it belongs to, if to one.
         fields: for a contract's schema, the fields that differ.
         effects: the recipients that the contract or agreement reaches.
+        details: for a flow, what the change means for running cases, in words.
         prune: whether it is done only on request, because it takes something away that is on the bus.
         acls: for a rule, the single permissions.
     """
@@ -87,6 +88,7 @@ class Change:
     agreement: str | None = None
     fields: tuple[FieldEffect, ...] = ()
     effects: tuple[Effect, ...] = ()
+    details: tuple[str, ...] = ()
     prune: bool = False
     acls: tuple[Acl, ...] = ()
 

@@ -5,7 +5,7 @@ Neighbours: ``observed`` is the other side, ``diff`` compares the two, ``apply``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -17,20 +17,34 @@ from hutong.agreements.delivery import delivery_schema
 from hutong.agreements.grant import CodeLists, Grant
 from hutong.catalogue.catalogue import Catalogue
 from hutong.contracts.contract import Contract
+from hutong.contracts.schema import pub_topic
+from hutong.flows.control import FlowRecord
+from hutong.flows.flow import Flow
 from hutong.kafka.resources import Acl, NewTopic
+from hutong.kafka.topics import AGREEMENTS_TOPIC, CASES_INBOX, CASES_PREFIX, CASES_STATE, FLOWS_TOPIC
 
 __all__ = ["CONTROL_TOPIC", "Desired", "Layout", "Subject", "WantedGrant", "desired", "quarantine_topic"]
 
-CONTROL_TOPIC = "ctl.agreements"
+CONTROL_TOPIC = AGREEMENTS_TOPIC
 SERVICES = "services"
 
 _DAY_MS = 86_400_000
 _QUARANTINE_MS = 90 * _DAY_MS
 """How long the operator has to look at a quarantined event; it is replayed or given up by then."""
 
+_INBOX_MS = 30 * _DAY_MS
+"""How long a coordinator may be away and still find everything that happened to its cases meanwhile."""
 
 _ROOMY = {"cleanup.policy": "delete", "max.message.bytes": str(2 * 1024 * 1024)}
 """A delivery may be larger than its event (a pseudonym is longer than a number), and quarantine adds headers to any event."""
+
+
+_COMPACTED = {
+    **{"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "3600000"},
+    **{"segment.ms": "3600000", "segment.bytes": str(16 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.1"},
+    "max.message.bytes": str(4 * 1024 * 1024),
+}
+"""Compacted early and in small segments: a service that starts reads it whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +54,12 @@ class Layout:
     Attributes:
         brokers: how many the cluster has.
         asked_partitions: of new ``pub`` and ``sub`` topics; None for two per broker.
+        case_partitions: of the topics of cases: how many coordinators can share them. It stays: a case's place follows from it.
     """
 
     brokers: int
     asked_partitions: int | None = None
+    case_partitions: int = 8
 
     @property
     def partitions(self) -> int:
@@ -115,6 +131,7 @@ class Desired:
         principals: users that departments log in as.
         acls: every access rule, and no other.
         grants: by agreement id.
+        flows: by id.
     """
 
     contracts: Mapping[str, Contract]
@@ -123,6 +140,7 @@ class Desired:
     principals: frozenset[str]
     acls: frozenset[Acl]
     grants: Mapping[str, WantedGrant]
+    flows: Mapping[str, FlowRecord]
 
 
 def desired(catalogue: Catalogue, layout: Layout) -> Desired:
@@ -135,6 +153,7 @@ def desired(catalogue: Catalogue, layout: Layout) -> Desired:
         by_subject.setdefault(grant.subject, []).append(grant.delivery_schema)
     # What a recipient reads follows its agreement, which people approve with the plan before them; no registry overrules them.
     subjects += [Subject(name=name, level="NONE", schemas=tuple(schemas)) for name, schemas in by_subject.items()]
+    newest = {name: contract.newest.schema for name, contract in catalogue.contracts.items()}
     return Desired(
         contracts=catalogue.contracts,
         topics=topics,
@@ -142,6 +161,7 @@ def desired(catalogue: Catalogue, layout: Layout) -> Desired:
         principals=frozenset(catalogue.departments),
         acls=frozenset(_acls(catalogue)),
         grants=grants,
+        flows={id_: FlowRecord.of(flow, newest, catalogue.timezone) for id_, flow in catalogue.flows.items()},
     )
 
 
@@ -167,10 +187,13 @@ def _topics(catalogue: Catalogue, layout: Layout) -> Iterator[NewTopic]:
     for name, times in sorted(kept.items()):
         longest = None if None in times else max(time for time in times if time is not None)
         yield topic(name, layout.partitions, {**_ROOMY, **_retention(longest)})
-    # Compacted early and in small segments: a router that starts reads it whole.
-    compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "3600000"}
-    tidy = {"segment.ms": "3600000", "segment.bytes": str(16 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.1"}
-    yield topic(CONTROL_TOPIC, 1, {**compacted, **tidy, "max.message.bytes": str(4 * 1024 * 1024)})
+    yield topic(AGREEMENTS_TOPIC, 1, _COMPACTED)
+    if catalogue.flows:
+        yield topic(FLOWS_TOPIC, 1, _COMPACTED)
+        # The broker's clock stamps what happens to a case: its order and its time are one.
+        inbox = {**_ROOMY, "message.timestamp.type": "LogAppendTime", **_retention(_INBOX_MS)}
+        yield topic(CASES_INBOX, layout.case_partitions, inbox)
+        yield topic(CASES_STATE, layout.case_partitions, _COMPACTED)
 
 
 def _retention(milliseconds: int | None) -> dict[str, str]:
@@ -204,10 +227,24 @@ def _acls(catalogue: Catalogue) -> Iterator[Acl]:
         for operation in operations:
             yield Acl(principal=SERVICES, resource="topic", name=name, pattern="prefixed", operation=operation)
     for operation in ("READ", "DESCRIBE"):
-        yield Acl(principal=SERVICES, resource="topic", name=CONTROL_TOPIC, pattern="literal", operation=operation)
+        yield Acl(principal=SERVICES, resource="topic", name=AGREEMENTS_TOPIC, pattern="literal", operation=operation)
         yield Acl(principal=SERVICES, resource="group", name="hutong.", pattern="prefixed", operation=operation)
     for operation in ("WRITE", "DESCRIBE"):
         yield Acl(principal=SERVICES, resource="transactional_id", name="hutong.", pattern="prefixed", operation=operation)
+    if catalogue.flows:
+        yield from _case_acls(catalogue.flows.values())
+
+
+def _case_acls(flows: Collection[Flow]) -> Iterator[Acl]:
+    """What a coordinator may: follow the flows, keep cases, and publish what flows emit, in their owners' names."""
+    for operation in ("READ", "WRITE", "DESCRIBE"):
+        yield Acl(principal=SERVICES, resource="topic", name=CASES_PREFIX, pattern="prefixed", operation=operation)
+    for operation in ("READ", "DESCRIBE"):
+        yield Acl(principal=SERVICES, resource="topic", name=FLOWS_TOPIC, pattern="literal", operation=operation)
+    emitted = {one.contract for flow in flows for one in (flow.question, flow.progress, flow.outcome) if one is not None}
+    for contract in sorted(emitted):
+        for operation in ("WRITE", "DESCRIBE"):
+            yield Acl(principal=SERVICES, resource="topic", name=pub_topic(contract), pattern="literal", operation=operation)
 
 
 def _grants(catalogue: Catalogue) -> Iterator[WantedGrant]:

@@ -17,8 +17,9 @@ from hutong.contracts.rules import ATTRIBUTE
 from hutong.contracts.shape import fingerprint
 from hutong.control.access import access_changes, access_notes
 from hutong.control.changes import Change, Difference, Effect, Refusal
-from hutong.control.desired import CONTROL_TOPIC, Desired, Subject, WantedGrant
+from hutong.control.desired import Desired, Subject, WantedGrant
 from hutong.control.effects import contract_fields, effect
+from hutong.control.flows import flow_changes, flow_key_changes
 from hutong.control.observed import Observed, SubjectState
 from hutong.control.words import counted
 from hutong.errors import DeclarationError
@@ -36,7 +37,9 @@ def difference(wanted: Desired, found: Observed) -> Difference:
         *_schema_changes(wanted, found, effects),
         *access_changes(wanted, found),
         *_key_changes(wanted, found),
+        *flow_key_changes(wanted, found),
         *agreements,
+        *flow_changes(wanted, found),
     ]
     return Difference(
         changes=tuple(changes),
@@ -79,7 +82,7 @@ def _kept(retention: str | None) -> str:
 
 
 def _owners(wanted: Desired) -> dict[str, tuple[str | None, str | None]]:
-    owners: dict[str, tuple[str | None, str | None]] = {CONTROL_TOPIC: (None, None)}
+    owners: dict[str, tuple[str | None, str | None]] = {}
     for name, contract in wanted.contracts.items():
         owners[contract.topic] = owners[f"quarantine.{name}"] = (name, None)
     for id_, grant in wanted.grants.items():

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from hutong.control.desired import CONTROL_TOPIC, Desired, Subject
+from hutong.control.desired import Desired, Subject
 from hutong.control.observed import PREFIXES, Observed, SubjectState
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import read_all
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import AGREEMENTS_TOPIC, FLOWS_TOPIC
 
 __all__ = ["observe"]
 
@@ -27,7 +28,7 @@ def observe(settings: Settings, admin: Admin, registry: RegistryAdmin, home: Hom
         settings: of the operator.
         admin: the cluster's administrator.
         registry: the schema registry.
-        home: where the pseudonym keys are.
+        home: where the keys are.
         wanted: what the declarations want; only its subjects are looked up.
 
     Raises:
@@ -41,7 +42,8 @@ def observe(settings: Settings, admin: Admin, registry: RegistryAdmin, home: Hom
         states = pool.map(lambda name: _subject(registry, wanted.subjects[name]), names)
         ids = pool.map(lambda grant: registry.lookup(grant.subject, grant.delivery_schema), asked)
         found = topics.result()
-        grants = read_all(settings, CONTROL_TOPIC) if CONTROL_TOPIC in found else {}
+        grants = read_all(settings, AGREEMENTS_TOPIC) if AGREEMENTS_TOPIC in found else {}
+        flows = read_all(settings, FLOWS_TOPIC) if FLOWS_TOPIC in found else {}
         return Observed(
             topics=found,
             subjects=dict(zip(names, states, strict=True)),
@@ -49,6 +51,7 @@ def observe(settings: Settings, admin: Admin, registry: RegistryAdmin, home: Hom
             users=users.result(),
             acls=acls.result(),
             grants=grants,
+            flows=flows,
             keys=frozenset(path.name for path in home.keys.iterdir()) if home.keys.is_dir() else frozenset(),
         )
 

@@ -44,7 +44,8 @@ class Observed:
         users: who has a password.
         acls: every access rule, or None on a cluster without an authorizer.
         grants: agreement id -> the bytes on ``ctl.agreements``.
-        keys: agreements that have a pseudonym key in this home.
+        flows: flow id -> the bytes on ``ctl.flows``.
+        keys: names of the keys in this home: of agreements, and of flows.
     """
 
     topics: Mapping[str, TopicState] = field(default_factory=dict)
@@ -53,4 +54,5 @@ class Observed:
     users: frozenset[str] = frozenset()
     acls: frozenset[Acl] | None = frozenset()
     grants: Mapping[str, bytes] = field(default_factory=dict)
+    flows: Mapping[str, bytes] = field(default_factory=dict)
     keys: frozenset[str] = frozenset()

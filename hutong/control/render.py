@@ -68,11 +68,13 @@ def _tree(title: str | Text, changes: tuple[Change, ...]) -> Tree:
 
 
 def _shared(tree: Tree, changes: list[Change]) -> None:
-    """What belongs to no contract: the control topic, principals, the services' rules."""
-    for step in ("topic", "principal", "acl", "agreement"):
+    """What belongs to no contract: control topics, principals, the services' rules, flows."""
+    for step in ("topic", "principal", "acl", "agreement", "flow"):
         these = [change for change in changes if change.step == step]
         for change in these[:_QUIET]:
-            tree.add(_line(change))
+            node = tree.add(_line(change))
+            for detail in change.details:
+                node.add(Text(detail))
         rest = these[_QUIET:]
         if rest:
             names = ", ".join(change.name for change in rest)

@@ -18,10 +18,9 @@ from hutong.errors import BrokerUnavailable, HutongError
 from hutong.kafka.compacted import Entries, compacted_consumer, take
 from hutong.kafka.errors import translate
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import AGREEMENTS_TOPIC
 
 __all__ = ["AGREEMENTS_TOPIC", "ControlTopic"]
-
-AGREEMENTS_TOPIC = "ctl.agreements"
 
 _LOG = logging.getLogger("hutong")
 _POLL_SECONDS = 0.2

@@ -22,6 +22,8 @@ from hutong.contracts.shape import fingerprint
 from hutong.control.apply import apply
 from hutong.embedded import up
 from hutong.errors import RegistryUnavailable
+from hutong.flows.control import plans_of
+from hutong.flows.plan import FlowPlan
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import read_all
@@ -33,6 +35,7 @@ from tests.declaring import Declarations
 from tests.integration.routers import hutong
 
 MOVES = "agreements/kela/moves-to-benefits.yaml"
+FLOW = "flows/claim-check.yaml"
 DENIED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -92,6 +95,11 @@ class Commands:
     def grants(self) -> dict[str, Grant]:
         return {id_: Grant.from_json(text) for id_, text in read_all(self.settings(), "ctl.agreements").items()}
 
+    def plan_of_the_flow(self) -> FlowPlan:
+        """As a coordinator makes it."""
+        entries = read_all(self.settings(), "ctl.flows")
+        return plans_of(entries, lambda name: bytes.fromhex(self.home.read_key(name) or ""))["claim-check"]
+
 
 @pytest.fixture
 def bus(home: Home, fi: Declarations, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
@@ -135,10 +143,18 @@ def may_read(bus: Commands, principal: str, topic: str, group: str) -> bool:
 
 def test_apply_makes_the_bus_as_declared(bus: Commands) -> None:
     """From an empty bus: everything in one run, then nothing to do, quickly."""
-    assert {entry["step"] for entry in bus.plan()["changes"]} == {"topic", "schema", "principal", "acl", "key", "agreement"}
+    assert {entry["step"] for entry in bus.plan()["changes"]} == {
+        "topic",
+        "schema",
+        "principal",
+        "acl",
+        "key",
+        "agreement",
+        "flow",
+    }
     code, out = bus.run("apply")
     assert code == 0, out
-    assert "7 contracts, 11 agreements, 8 departments" in out
+    assert "11 contracts, 13 agreements, 1 flow, 8 departments" in out
     assert bus.plan() == {
         **{"format": 1, "in_step": True, "changes": [], "stays_until_prune": [], "refusals": [], "notes": []},
     }
@@ -164,7 +180,10 @@ def test_topics_have_their_settings(bus: Commands) -> None:
     assert published.config["retention.ms"] == str(730 * 86_400_000)
     assert topics["ctl.agreements"].partitions == 1
     assert topics["ctl.agreements"].config["cleanup.policy"] == "compact"
-    assert len(topics) == 7 + 7 + 10 + 1
+    assert (topics["ctl.cases.inbox"].partitions, topics["ctl.cases.state"].partitions) == (8, 8)
+    assert topics["ctl.cases.inbox"].config["message.timestamp.type"] == "LogAppendTime"
+    assert topics["ctl.cases.state"].config["cleanup.policy"] == "compact"
+    assert len(topics) == 11 + 11 + 12 + 4
 
 
 def test_the_registry_alone_holds_every_rule(bus: Commands) -> None:
@@ -183,10 +202,10 @@ def test_the_registry_alone_holds_every_rule(bus: Commands) -> None:
 
 
 def test_secrets_are_private_and_complete(bus: Commands) -> None:
-    """A password per department and a key per agreement, readable by the owner alone."""
+    """A password per department, a key per agreement and per flow that hides persons, readable by the owner alone."""
     passwords = {path.name for path in bus.home.secrets.iterdir()}
     assert {"kela", "vero", "traficom.vehicles", "om.courts.district"} <= passwords
-    assert {path.name for path in bus.home.keys.iterdir()} == set(bus.grants())
+    assert {path.name for path in bus.home.keys.iterdir()} == {*bus.grants(), "flow.claim-check"}
     for path in (*bus.home.secrets.iterdir(), *bus.home.keys.iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     key = (bus.home.keys / "moves-to-benefits").read_text().strip()
@@ -199,6 +218,8 @@ def test_departments_write_their_own_topics_only(bus: Commands) -> None:
     assert not may_write(bus, "vero", "pub.kela.benefit_decided")
     assert not may_write(bus, "kela", "sub.kela.population")
     assert not may_write(bus, "kela", "ctl.agreements")
+    assert not may_write(bus, "kela", "ctl.flows")
+    assert not may_write(bus, "kela", "ctl.cases.inbox")
     assert not may_write(bus, "kela", "quarantine.kela.benefit_decided")
 
 
@@ -209,6 +230,7 @@ def test_recipients_read_their_own_channels_in_their_own_groups_only(bus: Comman
     assert not may_read(bus, "vero", "sub.kela.population", "vero.app")
     assert not may_read(bus, "kela", "pub.dvv.person_moved", "kela.app")
     assert not may_read(bus, "kela", "ctl.agreements", "kela.app")
+    assert not may_read(bus, "kela", "ctl.cases.state", "kela.app")
 
 
 def test_services_read_what_is_published_and_deliver_in_transactions(bus: Commands) -> None:
@@ -226,6 +248,46 @@ def test_services_read_what_is_published_and_deliver_in_transactions(bus: Comman
     assert may_read(bus, "services", "pub.dvv.person_moved", "hutong.router")
     assert may_read(bus, "services", "ctl.agreements", "hutong.router")
     assert not may_write(bus, "services", "pub.dvv.person_moved")
+
+
+def test_services_keep_cases_and_publish_what_flows_emit(bus: Commands) -> None:
+    """They follow the flows and keep cases; of published topics they write those of questions and reports alone."""
+    for topic in ("ctl.cases.inbox", "ctl.cases.state", "pub.kela.question_asked", "pub.kela.claim_checked"):
+        assert may_write(bus, "services", topic)
+    assert not may_write(bus, "services", "ctl.flows")
+    assert not may_write(bus, "services", "pub.vero.income_answered")
+    for topic in ("ctl.flows", "ctl.cases.inbox", "ctl.cases.state"):
+        assert may_read(bus, "services", topic, "hutong.coordinator")
+
+
+def test_a_flow_is_one_record_that_can_be_run(bus: Commands, fi: Declarations) -> None:
+    """From the topic and the key in the home alone; an edit sends it again and nothing else, and the key stays."""
+    plan = bus.plan_of_the_flow()
+    assert list(plan.asks) == ["income"]
+    number = plan.number("131052-308T")
+    fi.edit(FLOW, "remind: [{days: 7}]", "remind: [{days: 5}, {days: 8}]")
+    (change,) = bus.plan()["changes"]
+    assert (change["step"], change["action"], change["name"]) == ("flow", "change", "claim-check")
+    assert change["details"] == ["~ question income (remind): when it is asked from now on; what was asked keeps its times"]
+    assert "sending 1 flow to the coordinators" in bus.apply()
+    assert bus.plan()["in_step"]
+    again = bus.plan_of_the_flow()
+    assert len(again.asks["income"].spec.remind) == 2
+    assert again.number("131052-308T") == number
+
+
+def test_a_flow_that_has_gone_is_stopped_when_it_is_pruned(bus: Commands, fi: Declarations) -> None:
+    """Its record goes, and with the last flow the topics of cases; declared again, it is there again with its key."""
+    text, number = fi.text(FLOW), bus.plan_of_the_flow().number("1")
+    fi.remove(FLOW)
+    assert bus.plan()["in_step"]
+    assert "stopping 1 flow" in bus.apply("--prune")
+    assert bus.admin().topics(("ctl.",)).keys() == {"ctl.agreements"}
+    assert bus.plan("--prune")["in_step"]
+    fi.write(FLOW, text)
+    bus.apply()
+    assert bus.plan_of_the_flow().number("1") == number
+    assert bus.plan("--prune")["in_step"]
 
 
 def test_an_edited_agreement_is_planned_and_applied_alone(bus: Commands, fi: Declarations) -> None:

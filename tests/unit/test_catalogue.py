@@ -95,7 +95,7 @@ def test_the_second_set_is_right(fi: Declarations) -> None:
     reading = fi.reading()
     assert [str(error) for error in (*reading.errors, *reading.warnings)] == []
     catalogue = reading.catalogue
-    assert (len(catalogue.departments), len(catalogue.contracts)) == (8, 7)
+    assert (len(catalogue.departments), len(catalogue.contracts)) == (8, 11)
     contract = catalogue.contracts["kela.benefit_decided"]
     assert [version.version for version in contract.versions] == [1, 2]
     assert contract.retention_ms == 730 * 86_400_000
@@ -173,6 +173,6 @@ def test_files_that_are_no_text_or_too_large_are_refused(fi: Declarations) -> No
 def test_hidden_files_and_other_folders_are_left_alone(fi: Declarations) -> None:
     """An editor's files and folders that other tools own do not disturb."""
     fi.write("agreements/stat/.swap.yaml", "junk: [")
-    fi.write("flows/anything.yaml", "junk: [")
+    fi.write("scenarios/anything.yaml", "junk: [")
     fi.write("README.md", "# Declarations\n")
     assert fi.reading().errors == ()

@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 def test_right_declarations_end_with_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What is right is counted; the variable names the directory too."""
     assert run(monkeypatch, "check", "--schemas", FI, "--today", "2026-01-01") == 0
-    assert "8 departments, 7 contracts, 11 agreements and 4 code lists" in capsys.readouterr().out
+    assert "8 departments, 11 contracts, 13 agreements, 1 flow and 4 code lists" in capsys.readouterr().out
     monkeypatch.setenv("HUTONG_SCHEMAS", str(FI))
     assert run(monkeypatch, "check", "--today", "2026-01-01") == 0
 
@@ -52,7 +52,7 @@ def test_json_is_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert run(monkeypatch, "check", "--schemas", FI, "--today", "2032-01-01", "--json") == 1
     document = json.loads(capsys.readouterr().out)
     assert document["format"] == 1
-    assert document["right"]["contracts"] == 7
+    assert document["right"] == {"departments": 8, "contracts": 11, "agreements": 13, "flows": 1, "code_lists": 4}
     (error,) = document["errors"]
     assert error["file"] == "agreements/stat/moves-for-statistics.yaml"
     assert error["field"] == "valid.until"

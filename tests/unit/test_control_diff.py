@@ -18,11 +18,13 @@ from hutong.control.desired import Desired, Layout, desired
 from hutong.control.diff import difference
 from hutong.control.observed import Observed, SubjectState
 from hutong.control.render import show
+from hutong.flows.control import key_name
 from hutong.kafka.resources import Acl, TopicState
 from hutong.transport import Registered
 from tests.declaring import Declarations
 
 MOVES = "agreements/kela/moves-to-benefits.yaml"
+FLOW = "flows/claim-check.yaml"
 
 
 @pytest.fixture
@@ -53,7 +55,8 @@ def in_step(wanted: Desired) -> Observed:
         users=wanted.principals | {"operator", "services"},
         acls=wanted.acls,
         grants={id_: grant.grant(ids[id_]).to_json() for id_, grant in wanted.grants.items()},
-        keys=frozenset(wanted.grants),
+        flows={id_: record.to_json() for id_, record in wanted.flows.items()},
+        keys=frozenset(wanted.grants) | {key_name(id_) for id_, record in wanted.flows.items() if record.flow.personal_key},
     )
 
 
@@ -83,10 +86,10 @@ def agreement_change(found: Difference, id_: str) -> Change:
 
 
 def test_an_empty_bus_gets_everything_in_order(fi: Declarations) -> None:
-    """Topics first and grants last, so that a router that sees a grant finds all it speaks of."""
+    """Topics first, grants and flows last, so that whoever sees one finds all it speaks of."""
     found = difference(wants(fi.catalogue()), Observed())
     steps = [step for step, _ in itertools.groupby(found.changes, key=lambda change: change.step)]
-    assert steps == ["topic", "schema", "principal", "acl", "key", "agreement"]
+    assert steps == ["topic", "schema", "principal", "acl", "key", "agreement", "flow"]
     assert {change.action for change in found.changes} == {"create"}
     assert not found.refusals
     assert found.stays(prune=False) == ()
@@ -122,6 +125,9 @@ def test_access_rules_are_exactly_these(fi: Declarations) -> None:
     assert {str(acl) for acl in acls if acl.principal == "kela"} == {
         "kela may write topic pub.kela.benefit_decided",
         "kela may describe topic pub.kela.benefit_decided",
+        *(f"kela may {what} topic pub.kela.claim_filed" for what in ("write", "describe")),
+        *(f"kela may {what} topic pub.kela.question_asked" for what in ("write", "describe")),
+        *(f"kela may {what} topic pub.kela.claim_checked" for what in ("write", "describe")),
         "kela may read topic sub.kela.population",
         "kela may describe topic sub.kela.population",
         "kela may read groups kela.*",
@@ -129,7 +135,10 @@ def test_access_rules_are_exactly_these(fi: Declarations) -> None:
     assert {str(acl) for acl in acls if acl.principal == "services"} == {
         *(f"services may {what} topics pub.*" for what in ("read", "describe")),
         *(f"services may {what} topics {prefix}.*" for what in ("write", "describe") for prefix in ("sub", "quarantine")),
-        *(f"services may {what} topic ctl.agreements" for what in ("read", "describe")),
+        *(f"services may {what} topic ctl.{name}" for what in ("read", "describe") for name in ("agreements", "flows")),
+        *(f"services may {what} topics ctl.cases.*" for what in ("read", "write", "describe")),
+        *(f"services may {what} topic pub.kela.question_asked" for what in ("write", "describe")),
+        *(f"services may {what} topic pub.kela.claim_checked" for what in ("write", "describe")),
         *(f"services may {what} groups hutong.*" for what in ("read", "describe")),
         *(f"services may {what} transactional ids hutong.*" for what in ("write", "describe")),
     }
@@ -346,3 +355,107 @@ def test_the_tree_can_be_read_in_a_terminal(fi: Declarations) -> None:
     console = Console(file=io.StringIO(), width=120, color_system=None)
     show(difference(old, in_step(old)), console, prune=False)
     assert "nothing to do" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def flow_change(found: Difference) -> Change:
+    return next(change for change in found.changes if change.step == "flow")
+
+
+def test_the_topics_of_cases_are_there_where_flows_are(fi: Declarations) -> None:
+    """The inbox has the broker's clock and room, the state is compacted beside it; without flows there is none of it."""
+    topics = wants(fi.catalogue(), brokers=3).topics
+    inbox, state, flows = (topics[f"ctl.{name}"] for name in ("cases.inbox", "cases.state", "flows"))
+    assert (inbox.partitions, state.partitions, flows.partitions) == (8, 8, 1)
+    assert inbox.config["message.timestamp.type"] == "LogAppendTime"
+    assert inbox.config["retention.ms"] == str(30 * 86_400_000)
+    assert int(inbox.config["max.message.bytes"]) > 1024 * 1024
+    assert (inbox.config["cleanup.policy"], state.config["cleanup.policy"]) == ("delete", "compact")
+    assert state.config["max.message.bytes"] == str(4 * 1024 * 1024)
+    assert desired(fi.catalogue(), Layout(brokers=1, case_partitions=3)).topics["ctl.cases.state"].partitions == 3
+    fi.remove("flows")
+    wanted = wants(fi.catalogue())
+    assert {name for name in wanted.topics if name.startswith("ctl.")} == {"ctl.agreements"}
+    assert not any("ctl.cases" in str(acl) or "ctl.flows" in str(acl) for acl in wanted.acls)
+    assert not any(acl.principal == "services" and acl.name.startswith("pub.kela") for acl in wanted.acls)
+
+
+def test_a_record_of_a_flow_holds_what_it_needs_and_no_more(fi: Declarations) -> None:
+    """The declaration as it was written, the newest schemas of its own contracts, the time zone, no secret."""
+    document = json.loads(wants(fi.catalogue()).flows["claim-check"].to_json())
+    assert set(document) == {"format", "flow", "schemas", "timezone"}
+    assert set(document["schemas"]) == {f"kela.{name}" for name in ("claim_filed", "question_asked", "claim_checked")} | {
+        "vero.income_answered"
+    }
+    assert document["flow"]["deadline"] == {"days": 30}
+    assert document["timezone"] == "Europe/Helsinki"
+
+
+def test_an_edited_flow_tells_what_it_means_for_running_cases(fi: Declarations) -> None:
+    """A question that comes, one that changes, a deadline: each with whom it is for."""
+    old = wants(fi.catalogue())
+    fi.edit(FLOW, "    within: {days: 10}", "    within: {days: 12}")
+    fi.edit(FLOW, "deadline: {days: 30}", "deadline: {working_days: 1}")
+    again = "  - {id: again, agency: vero, after: income, question: {en: Sure?, fi: Varmasti?}, within: {hours: 9},"
+    again += " answer: [{contract: vero.income_answered}]}\n"
+    fi.edit(FLOW, "\nfigures:", again + "\nfigures:")
+    found = against(old, wants(fi.catalogue()))
+    assert [change.step for change in found.changes] == ["flow"]
+    change = flow_change(found)
+    assert (change.action, change.name, change.text) == (
+        *("change", "claim-check"),
+        "kela asks 2 questions, ends after 1 working day",
+    )
+    assert change.details == (
+        "+ question again to vero: running cases ask it too",
+        "~ question income (within): when it is asked from now on; what was asked keeps its times",
+        "~ deadline: for cases that are opened from now on",
+    )
+    assert found.to_document(prune=False)["changes"][0]["details"] == change.details
+    console = Console(file=io.StringIO(), width=140, color_system=None)
+    show(found, console, prune=False)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "~ flow claim-check: kela asks 2 questions" in text
+    assert "~ deadline: for cases that are opened from now on" in text
+
+
+def test_a_new_version_of_a_contract_reaches_the_flow(fi: Declarations) -> None:
+    """The record has the newest schema; that is the one thing told."""
+    old = wants(fi.catalogue())
+    fi.edit("contracts/kela/claim_checked/contract.yaml", "description: How it ended.", "description: How it did end.")
+    assert [change.step for change in against(old, wants(fi.catalogue())).changes] == []
+    folder = "contracts/kela/claim_checked"
+    schema = json.loads(fi.text(f"{folder}/v1.avsc"))
+    schema["fields"].append({"name": "late", "type": "boolean", "default": False, "doc": "Whether it was late."})
+    fi.write(f"{folder}/v2.avsc", json.dumps(schema))
+    text = fi.text(f"{folder}/contract.yaml").replace("version: 1.0.0", "version: 2.0.0")
+    text += "      - {name: late, description: x, logicalType: boolean, physicalType: boolean, required: true,"
+    fi.write(f"{folder}/contract.yaml", text + " classification: internal}\n")
+    assert flow_change(against(old, wants(fi.catalogue()))).details == ("~ the newest version of kela.claim_checked",)
+
+
+def test_a_flow_that_has_gone_stays_until_it_is_pruned(fi: Declarations) -> None:
+    """With the last flow the topics of cases go, on request alone; what becomes of running cases is said."""
+    old = wants(fi.catalogue())
+    fi.remove(FLOW)
+    found = against(old, wants(fi.catalogue()))
+    assert found.due(prune=False) == ()
+    change = flow_change(found)
+    assert (change.action, change.prune) == ("remove", True)
+    assert "running cases rest" in change.details[0]
+    gone = {change.name for change in found.stays(prune=False) if change.step == "topic"}
+    assert gone == {"ctl.flows", "ctl.cases.inbox", "ctl.cases.state"}
+
+
+def test_keys_and_unreadable_records_of_flows_are_made_anew(fi: Declarations) -> None:
+    """A flow whose key is personal has one; a record of another version is overwritten."""
+    wanted = wants(fi.catalogue())
+    found = in_step(wanted)
+    found = dataclasses.replace(found, keys=found.keys - {"flow.claim-check"}, flows={"claim-check": b"{}"})
+    result = difference(wanted, found)
+    assert [(change.step, change.action, change.name) for change in result.changes] == [
+        ("key", "create", "flow.claim-check"),
+        ("flow", "change", "claim-check"),
+    ]
+    assert "written anew" in result.changes[1].details[0]
+    reordered = json.dumps(json.loads(in_step(wanted).flows["claim-check"]), sort_keys=True).encode()
+    assert difference(wanted, dataclasses.replace(in_step(wanted), flows={"claim-check": reordered})).changes == ()
