@@ -31,8 +31,16 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(\s*([A-Za-z_]\w*)\s*,")
 
 
-def compile_expression(text: str, known: frozenset[str], functions: Functions | None = None) -> Expression:
+def compile_expression(
+    text: str, known: frozenset[str], functions: Functions | None = None, *, converted: bool = False
+) -> Expression:
     """Compile an expression over the top-level fields named in ``known``.
+
+    Args:
+        text: the expression.
+        known: what it may refer to.
+        functions: what it may call besides the standard's functions.
+        converted: whether the data that it will see have been through ``plain`` already.
 
     Raises:
         DeclarationError: it does not parse, may cost too much, or refers to something that is no field.
@@ -58,7 +66,7 @@ def compile_expression(text: str, known: frozenset[str], functions: Functions | 
 
     def evaluate(data: Mapping[str, Any]) -> Any:
         try:
-            variables = {name: plain(data[name]) for name in names}
+            variables = {name: data[name] if converted else plain(data[name]) for name in names}
             return program.execute(cel.Context(variables, called) if called else variables)
         except Exception as error:  # noqa: BLE001 - an index, a division, a type: whatever it is, the event cannot be judged
             raise ValueError(f"the CEL expression cannot be evaluated ({type(error).__name__})") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from hutong.flows.case import Question, open_questions, rfc3339_ms
+from hutong.flows.case import Person, Question, open_questions, rfc3339_ms
 from hutong.flows.plan import AskPlan
 from hutong.flows.work import Work
 
@@ -160,6 +160,12 @@ def _question(work: Work, plan: AskPlan, agency: str, item: Any, number: int | N
     )
 
 
+def _as_asked(person: Person) -> Any:
+    """Somebody as questions see them: the item, with what was kept of an authorisation that came by itself."""
+    item = person["item"]
+    return {**item, "authorisation": person["authorisation"]} if isinstance(item, dict) else item
+
+
 def _publish(work: Work, question: Question, what: int | str) -> bool:
     """The question as the agency gets it: at first (0), as a reminder (1, 2, ...), or ``withdrawn``."""
     plan = work.plan.asks.get(question["ask"])
@@ -172,7 +178,7 @@ def _publish(work: Work, question: Question, what: int | str) -> bool:
         "reminder": what if isinstance(what, int) else question["reminded"],
         "withdrawn": what == "withdrawn",
     }
-    people = [person["item"] for person in work.case["people"].values()]
+    people = [_as_asked(person) for person in work.case["people"].values()]
     context = work.context(answers=work.answers(), people=people, question=about)
     context["item"] = question["item"]
     return work.emit(work.plan.question, context, question["number"], what)

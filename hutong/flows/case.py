@@ -41,6 +41,7 @@ class Person(TypedDict):
     item: Any
     authorised_ms: int | None
     withdrawn_ms: int | None
+    authorisation: dict[str, Any] | None
 
 
 class Source(TypedDict):

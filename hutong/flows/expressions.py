@@ -6,6 +6,7 @@ with this, ``shape`` makes the result fit a contract.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -42,14 +43,19 @@ def follow(path: str) -> Value:
     return get
 
 
-def compile_value(expression: Expression, known: frozenset[str]) -> Value:
+def compile_value(expression: Expression, known: frozenset[str], *, converted: bool = True) -> Value:
     """A value's expression, over the names in ``known``.
+
+    Args:
+        expression: what was declared.
+        known: what it may refer to.
+        converted: whether it sees what a case holds, which is JSON-plain, or an event's own values.
 
     Raises:
         DeclarationError: it refers to something else, or does not compile.
     """
     if expression.cel is not None:
-        return compile_expression(expression.cel, known, _FUNCTIONS)
+        return compile_expression(expression.cel, known, _FUNCTIONS, converted=converted)
     if expression.path is None:
         constant = expression.constant
         return lambda _: constant
@@ -59,13 +65,13 @@ def compile_value(expression: Expression, known: frozenset[str]) -> Value:
     return follow(expression.path)
 
 
-def compile_condition(text: str, known: frozenset[str]) -> Callable[[Context], bool]:
-    """A CEL condition; it raises ``ValueError`` where it is neither true nor false.
+def compile_condition(text: str, known: frozenset[str], *, converted: bool = True) -> Callable[[Context], bool]:
+    """A CEL condition; it raises ``ValueError`` where it is neither true nor false. The arguments are ``compile_value``'s.
 
     Raises:
         DeclarationError: it does not compile.
     """
-    evaluate = compile_expression(text, known, _FUNCTIONS)
+    evaluate = compile_expression(text, known, _FUNCTIONS, converted=converted)
 
     def holds(context: Context) -> bool:
         value = evaluate(context)
@@ -111,7 +117,8 @@ def _months(start: str, end: str) -> int:
     first, last = _day(start), _day(end)
     if last < first:
         return -_months(end, start)
-    return (last.year - first.year) * 12 + last.month - first.month - (last.day < first.day)
+    at_end = last.day == monthrange(last.year, last.month)[1]  # of a month that is shorter, the last day completes it
+    return (last.year - first.year) * 12 + last.month - first.month - (last.day < first.day and not at_end)
 
 
 def _sum(values: Sequence[Any]) -> float:

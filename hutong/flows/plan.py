@@ -179,21 +179,25 @@ def contracts_of(flow: Flow) -> Iterator[str]:
 def _event(spec: Event, fields: frozenset[str], place: str) -> EventPlan:
     return EventPlan(
         spec=spec,
-        when=_condition(spec.when, fields, f"{place}.when"),
-        keys=tuple(_value(Expression(path=path), fields, f"{place}.case") for path in spec.case),
+        when=_condition(spec.when, fields, f"{place}.when", of_event=True),
+        keys=tuple(_value(Expression(path=path), fields, f"{place}.case", of_event=True) for path in spec.case),
         given=_condition(spec.given, _CASE | {"event"}, f"{place}.given"),
-        person=_value(spec.person, fields, f"{place}.person") if spec.person else None,
-        keep={name: _value(one, fields, f"{place}.keep.{name}") for name, one in spec.keep.items() if name != "receivers"},
+        person=_value(spec.person, fields, f"{place}.person", of_event=True) if spec.person else None,
+        keep={
+            name: _value(one, fields, f"{place}.keep.{name}", of_event=True)
+            for name, one in spec.keep.items()
+            if name != "receivers"
+        },
     )
 
 
 def _answer(spec: Answer, fields: frozenset[str], place: str) -> AnswerPlan:
     return AnswerPlan(
         spec=spec,
-        case=_value(Expression(path=spec.case), fields, f"{place}.case"),
-        question=_value(Expression(path=spec.question), fields, f"{place}.question"),
-        persons=_value(spec.persons, fields, f"{place}.persons") if spec.persons else None,
-        keep={name: _value(one, fields, f"{place}.keep.{name}") for name, one in spec.keep.items()},
+        case=_value(Expression(path=spec.case), fields, f"{place}.case", of_event=True),
+        question=_value(Expression(path=spec.question), fields, f"{place}.question", of_event=True),
+        persons=_value(spec.persons, fields, f"{place}.persons", of_event=True) if spec.persons else None,
+        keep={name: _value(one, fields, f"{place}.keep.{name}", of_event=True) for name, one in spec.keep.items()},
     )
 
 
@@ -204,17 +208,17 @@ def _rule(spec: Rule, place: str) -> RulePlan:
     return RulePlan(spec=spec, when=when, declared=declared, found=found)
 
 
-def _condition(text: str | None, known: frozenset[str], place: str) -> Condition | None:
+def _condition(text: str | None, known: frozenset[str], place: str, *, of_event: bool = False) -> Condition | None:
     if text is None:
         return None
     try:
-        return compile_condition(text, known)
+        return compile_condition(text, known, converted=not of_event)
     except DeclarationError as error:
         raise DeclarationError(error.problem, field=place) from None
 
 
-def _value(expression: Expression, known: frozenset[str], place: str) -> Value:
+def _value(expression: Expression, known: frozenset[str], place: str, *, of_event: bool = False) -> Value:
     try:
-        return compile_value(expression, known)
+        return compile_value(expression, known, converted=not of_event)
     except DeclarationError as error:
         raise DeclarationError(error.problem, field=place) from None

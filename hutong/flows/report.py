@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hutong.agreements.cel import plain
 from hutong.flows.case import Question, rfc3339_ms
 from hutong.flows.work import Work
 
@@ -55,7 +56,7 @@ def _figures(work: Work, answers: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in work.plan.figures.items():
         context = {**work.context(answers=answers), "figures": figures}
         try:
-            figures[name] = value(context)
+            figures[name] = plain(value(context))
         except ValueError as error:
             figures[name] = None
             work.failed(f"figure {name}: {error}")

@@ -62,6 +62,11 @@ class Stimulus:
         """Who published it."""
         return self.contract.rpartition(".")[0]
 
+    @property
+    def mark(self) -> str:
+        """What a case knows it again by: one event may mean two things to it."""
+        return f"{self.id}/{self.spec}"
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -102,7 +107,7 @@ def step(plan: FlowPlan, case: Case | None, stimulus: Stimulus) -> Outcome:
         moment = plan.worktime.after(stimulus.at_ms, plan.flow.deadline)
         case = new_case(plan.flow.id, stimulus.case, stimulus.key, at_ms=stimulus.at_ms, due_ms=moment.ms)
         case["calendar_assumed"] = moment.assumed
-    elif stimulus.id and stimulus.id in case["seen"]:
+    elif stimulus.does != "clock" and stimulus.mark in case["seen"]:
         return Outcome(case=case)
     # The brokers' clocks may differ by some milliseconds; a case's time does not go back.
     work = Work(plan=plan, case=case, at_ms=max(case["now_ms"], stimulus.at_ms))
@@ -110,7 +115,7 @@ def step(plan: FlowPlan, case: Case | None, stimulus: Stimulus) -> Outcome:
     asking.drop_gone(work)
     _pass_time(work, work.at_ms)
     if stimulus.does != "clock":
-        case["seen"] = [*case["seen"][-(_SEEN - 1) :], stimulus.id]
+        case["seen"] = [*case["seen"][-(_SEEN - 1) :], stimulus.mark]
         _take(work, stimulus)
         _go_on(work)
     case["now_ms"] = work.at_ms
@@ -251,7 +256,7 @@ def _meet_people(work: Work) -> None:
             work.failed(f"people: {error}")
             continue
         authorised = work.at_ms if given or not people.authorisation else None
-        case["people"][str(id_)] = Person(item=item, authorised_ms=authorised, withdrawn_ms=None)
+        case["people"][str(id_)] = Person(item=item, authorised_ms=authorised, withdrawn_ms=None, authorisation=None)
     if people.authorisation:
         case["status"] = "waiting"  # until ``_go_on`` finds that all have authorised
 
@@ -261,7 +266,7 @@ def _authorise(work: Work, event: Held) -> None:
     if person is None or work.case["status"] != "waiting":
         work.note("NOTED", detail=f"{event['contract']}: {'not of this case' if person is None else 'nothing to authorise'}")
         return
-    person["authorised_ms"] = work.at_ms
+    person["authorised_ms"], person["authorisation"] = work.at_ms, event["kept"]
     work.note("AUTHORISED")
 
 
