@@ -38,7 +38,7 @@ def answer(work: Work, ask: str, plan: AnswerPlan, event: Mapping[str, Any], id_
     except ValueError as error:
         work.failed(f"answer to {ask}: {error}", question)
         return
-    late = work.at_ms > question["due_ms"]
+    late = question["status"] == "late"
     question["status"], question["answer"] = "answered", kept
     question["answer_id"], question["answered_ms"] = id_, work.at_ms
     work.note("ANSWERED_LATE" if late else "ANSWERED", question)

@@ -307,7 +307,8 @@ def _revoke(work: Work, event: Held) -> None:
     work.note("REVOKED", detail=event["contract"])
     asking.take_back(work)
     case["stage"], case["status"], case["closed_ms"] = "undo", "open", None
-    case["due_ms"] = work.plan.worktime.after(work.at_ms, work.plan.flow.deadline).ms
+    moment = work.plan.worktime.after(work.at_ms, work.plan.flow.deadline)
+    case["due_ms"], case["calendar_assumed"] = moment.ms, case["calendar_assumed"] or moment.assumed
 
 
 def _note(work: Work, event: Held) -> None:

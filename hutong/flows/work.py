@@ -77,7 +77,7 @@ class Work:
                 **question["answer"],
                 "agency": question["agency"],
                 "answered_at": rfc3339_ms(question["answered_ms"]),
-                "late": (question["answered_ms"] or 0) > question["due_ms"],
+                "late": (question["answered_ms"] or 0) >= question["due_ms"],
             }
             if self.plan.asks[question["ask"]].each:
                 found[question["ask"]].append(answer)

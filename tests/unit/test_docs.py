@@ -46,8 +46,9 @@ def test_every_setting_is_in_the_readme() -> None:
 def test_every_reason_for_quarantine_is_told() -> None:
     """The page lists the codes that the code uses."""
     code = text("hutong/transcode/routing.py", "hutong/transcode/reference.py", "hutong/transcode/guard.py", "hutong/event.py")
-    code += text("hutong/contracts/framing.py", "services/router/handler.py")
-    used = set(re.findall(r"(?:MalformedEvent|Quarantined)\(\s*\"(\w+)\"", code)) | {"null_key", "null_value"}
+    code += text("hutong/contracts/framing.py", "services/router/handler.py", "hutong/flows/step.py", "hutong/flows/intake.py")
+    used = set(re.findall(r"(?:MalformedEvent|Quarantined|Refused|reason=)\(?\s*\"(\w+)\"", code)) | {"null_key", "null_value"}
+    used |= set(re.findall(r"\(\"(\w+)\", (?:failure|str)", text("hutong/transcode/cap.py")))
     rows = text("docs/quarantine.md").partition("| reason |")[2]
     told = {name for row in rows.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert told == used
