@@ -23,8 +23,8 @@ from hutong.cli.check import schemas_option
 from hutong.cli.plan import console
 from hutong.control.words import counted
 from hutong.errors import ConfigurationError
-from hutong.simulation.expectation import Judged
 from hutong.flows.flow import Ask, Duration, Event, Flow
+from hutong.simulation.expectation import Judged
 from hutong.simulation.scenario import Player, read_scenario
 from hutong.simulation.simulation import Simulation
 

@@ -16,8 +16,8 @@ from hutong.catalogue.collected import Collected
 from hutong.catalogue.document import Document, Path
 from hutong.errors import ContractViolation, DeclarationError, NotAuthorised, UnknownContract
 from hutong.flows.case import Case, Question, rfc3339_ms
-from hutong.simulation.expectation import Expectation, Judged, judge
 from hutong.flows.flow import Duration, Flow
+from hutong.simulation.expectation import Expectation, Judged, judge
 from hutong.simulation.simulation import Simulation
 
 __all__ = ["Player", "Reply", "Scenario", "Step", "read_scenario"]

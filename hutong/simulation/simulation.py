@@ -31,12 +31,12 @@ from hutong.event import Attributes
 from hutong.flows.case import Case, Question, event_id, next_due
 from hutong.flows.flow import Duration, Flow
 from hutong.flows.intake import Intake, Meant
-from hutong.simulation.listening import ListeningBus
 from hutong.flows.plan import EventPlan, FlowPlan
 from hutong.flows.shape import compile_shape
 from hutong.flows.step import Stimulus, step
 from hutong.flows.worktime import StateCouncil, WorkTime
 from hutong.memory import MemoryRecord
+from hutong.simulation.listening import ListeningBus
 from hutong.testing import QuarantinedEvent
 
 __all__ = ["Simulation"]

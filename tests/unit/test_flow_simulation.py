@@ -17,8 +17,8 @@ from hutong.contracts.schema import EventSchema
 from hutong.errors import ContractViolation, NotAuthorised, UnknownContract
 from hutong.flows.case import Case
 from hutong.flows.flow import Duration, Flow
-from hutong.simulation.simulation import Simulation
 from hutong.flows.step import Stimulus, step
+from hutong.simulation.simulation import Simulation
 from tests.flow_samples import DAY_MS, DOCUMENT, SCHEMAS, START_MS, application, contract, plan, reply, stimuli
 
 START = datetime.fromtimestamp(START_MS / 1000, UTC)
