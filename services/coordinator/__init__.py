@@ -1,0 +1,1 @@
+"""The coordinator: turns published events into what happens to cases, and cases into questions, progress and reports."""

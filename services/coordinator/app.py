@@ -1,0 +1,151 @@
+"""The Faust application that holds the cases: its settings, its topics, and its table as the coordinator uses it.
+
+Topics are made by ``hutong apply``: Faust makes none and has no leader's topic. Neighbours: ``serve`` runs it, ``transport``
+makes it safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import faust
+from faust.types import TP
+from yarl import URL
+
+from hutong.errors import ConfigurationError
+from hutong.home import Home
+from hutong.kafka.settings import Settings
+from services.coordinator.inbox import INBOX, STATE
+from services.coordinator.settings import CoordinatorSettings
+from services.coordinator.transport import Consumer, Transport
+
+__all__ = ["CasesApp"]
+
+_MEGABYTE = 1024 * 1024
+
+
+class CasesApp:
+    """Faust, with the inbox and the table of cases.
+
+    Args:
+        settings: the bus.
+        own: the coordinator's settings.
+        home: below it lies the local copy of the cases.
+    """
+
+    def __init__(self, settings: Settings, own: CoordinatorSettings, home: Home) -> None:
+        _quieten()
+        directory = home.root / "coordinator" / own.instance
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)  # cases hold what answers say of people
+        brokers = [URL(f"kafka://{one.strip()}") for one in settings.bootstrap_servers.split(",")]
+        self.faust = faust.App(
+            own.group,
+            broker=brokers,
+            broker_credentials=_credentials(settings),
+            broker_session_timeout=own.session_seconds,
+            broker_heartbeat_interval=own.session_seconds / 6,
+            broker_rebalance_timeout=max(10.0, own.session_seconds),
+            broker_commit_interval=1.0,
+            consumer_auto_offset_reset="earliest",
+            producer_acks=-1,
+            producer_compression_type="lz4",
+            producer_max_request_size=4 * _MEGABYTE,
+            datadir=str(directory),
+            store=URL("rocksdb://"),
+            table_standby_replicas=1,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            stream_buffer_maxsize=4_096,
+            web_enabled=False,
+            autodiscover=False,
+        )
+        self.faust.transport = Transport(brokers, self.faust)
+        raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+        self.inbox = self.faust.topic(INBOX, **raw)
+        self._table = self.faust.Table(
+            "cases",
+            key_type=bytes,
+            value_type=bytes,
+            changelog_topic=self.faust.topic(STATE, **raw),
+            options={
+                "driver": "rocksdict",
+                "block_cache_size": 16 * _MEGABYTE,
+                "block_cache_compressed_size": 4 * _MEGABYTE,
+                "write_buffer_size": 8 * _MEGABYTE,
+                "max_write_buffer_number": 2,
+            },
+        )
+
+    @property
+    def consumer(self) -> Consumer:
+        """The consumer that settles."""
+        consumer = self.faust.consumer
+        assert isinstance(consumer, Consumer)  # noqa: S101 - the transport makes no other
+        return consumer
+
+    @property
+    def generation(self) -> int | None:
+        """Which share of the cases this is: another number after every change of partitions; None while they change."""
+        return None if self.faust.rebalancing else self.faust.consumer_generation_id
+
+    @property
+    def is_recovered(self) -> bool:
+        """Whether the local copy of all own cases is up to date."""
+        return self.generation is not None and bool(self.faust.tables.actives_ready)
+
+    def partitions(self) -> list[int]:
+        """The partitions whose cases are this coordinator's."""
+        return sorted(one.partition for one in self.faust.assignor.assigned_actives() if one.topic == STATE)
+
+    def get(self, partition: int, number: bytes) -> bytes | None:
+        """A stored case."""
+        found: bytes | None = self._database(partition).get(number)
+        return found
+
+    def put(self, partition: int, number: bytes, case: bytes) -> None:
+        """Keep a copy of a case that the changelog has.
+
+        Faust's own assignment takes the partition of whatever record its stream is at, which is not that of a batch.
+        """
+        self._database(partition).put(number, case)
+
+    def read_up_to(self, partition: int, offset: int) -> None:
+        """The local copy has everything of the changelog up to this offset: after a crash it is read on from there."""
+        store: Any = self._table.data
+        store.set_persisted_offset(TP(STATE, partition), offset)
+
+    def scan(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """All stored cases of a partition."""
+        store: Any = self._table.data
+        return iter(store._visible_items(self._database(partition)))
+
+    def inbox_partition(self, partition: int) -> TP:
+        """A partition of the inbox."""
+        return TP(INBOX, partition)
+
+    def _database(self, partition: int) -> Any:
+        store: Any = self._table.data
+        return store._db_for_partition(partition)
+
+
+def _credentials(settings: Settings) -> Any:
+    secure = ssl.create_default_context(cafile=settings.ssl_ca_location) if settings.security_protocol.endswith("SSL") else None
+    if settings.security_protocol.startswith("SASL"):
+        password = settings.password.get_secret_value() if settings.password else ""
+        return faust.SASLCredentials(
+            mechanism=settings.sasl_mechanism, username=settings.username, password=password, ssl_context=secure
+        )
+    if secure is not None:
+        return faust.SSLCredentials(context=secure)
+    if settings.security_protocol != "PLAINTEXT":
+        raise ConfigurationError(f"HUTONG_KAFKA_SECURITY_PROTOCOL: {settings.security_protocol} is not known to the coordinator")
+    return None
+
+
+def _quieten() -> None:
+    """Faust and aiokafka log every step that they take; what matters comes from the coordinator itself."""
+    for name in ("faust", "mode", "aiokafka", "services.coordinator.transport"):
+        logging.getLogger(name).setLevel(logging.ERROR)

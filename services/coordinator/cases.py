@@ -1,0 +1,196 @@
+"""A batch of the inbox applied to cases: decoded, stepped, published and confirmed; then, and only then, the cases may be stored.
+
+It may run any number of times over the same records and cases: what goes out has the same ids. Neighbours: ``serve`` hands
+records in and stores; ``hutong.flows.step`` decides.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from hutong.errors import EventTooLarge, HutongError, MalformedEvent
+from hutong.flows.case import Case
+from hutong.flows.plan import FlowPlan
+from hutong.flows.step import Refused, Stimulus, step
+from services.coordinator.events import Events
+from services.coordinator.flows import Flows
+from services.coordinator.inbox import Inboxed, own_headers
+from services.coordinator.metrics import Tally
+from services.coordinator.outbound import Outbound
+
+__all__ = ["Done", "Worker", "decode", "encode"]
+
+_LOG = logging.getLogger("hutong")
+
+
+def encode(case: Case) -> bytes:
+    """A case as it is stored. Its status comes before anything that an event has brought, see ``wakeups``."""
+    return json.dumps(case, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(stored: bytes) -> Case:
+    """The case back."""
+    return cast(Case, json.loads(stored))
+
+
+@dataclass(slots=True, kw_only=True)
+class Done:
+    """What a batch has led to.
+
+    Attributes:
+        cases: number -> the case as it is now, for every case that was touched.
+        encoded: the same as it is to be stored.
+        tally: what happened.
+    """
+
+    cases: dict[str, Case] = field(default_factory=dict)
+    encoded: dict[str, bytes] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A case in hand: as it is stored, what was applied to it since, and as it is now."""
+
+    stored: bytes | None
+    now: Case | None
+    applied: list[tuple[FlowPlan, Stimulus]] = field(default_factory=list)
+
+
+class Worker:
+    """Applies batches; used by one thread.
+
+    Args:
+        flows: the flows in force.
+        events: reads events.
+        outbound: publishes.
+    """
+
+    def __init__(self, flows: Flows, events: Events, outbound: Outbound) -> None:
+        self._flows, self._events, self._outbound = flows, events, outbound
+
+    def run(self, records: Sequence[Inboxed], stored: Mapping[str, bytes | None]) -> Done:
+        """Apply records in their order; returns when the brokers have everything that goes out.
+
+        Args:
+            records: of whole partitions, in order.
+            stored: number -> the case as it is stored, for every key among the records.
+
+        Raises:
+            HutongError: a retriable one; run the batch again.
+        """
+        done, cases = Done(), {number: _Open(value, decode(value) if value else None) for number, value in stored.items()}
+        try:
+            self._events.fetch((_topic(one), one.value) for one in records)
+            for one in records:
+                self._one(one, cases, done)
+            self._outbound.flush()
+        except HutongError:
+            self._outbound.give_up()
+            raise
+        done.cases = {number: one.now for number, one in cases.items() if one.now is not None}
+        done.encoded = {number: encode(case) for number, case in done.cases.items()}
+        return done
+
+    def _one(self, record: Inboxed, cases: dict[str, _Open], done: Done) -> None:
+        fields = dict(record.headers)
+        plan = self._flows.plans.get(_text(fields, "hutong_flow"))
+        number = (record.key or b"").decode(errors="replace")
+        if plan is None:
+            if _text(fields, "hutong_does") != "clock":
+                flow = _text(fields, "hutong_flow") or "(none)"
+                self._refuse(record, Refused("no_flow", f"there is no flow {flow} any more, and its cases rest"), done)
+            return
+        case = cases[number]
+        try:
+            refused = self._step(record, fields, plan, case, number, done)
+        except MalformedEvent as error:
+            refused = Refused(error.reason, error.problem)
+        except Exception as error:
+            if isinstance(error, HutongError) and error.retriable:
+                raise
+            # The last net: what nothing foresaw must not stop all other cases. The event is kept whole, and counted.
+            _LOG.exception("a case failed in an unforeseen way", extra={"facts": {"case": number, "flow": plan.flow.id}})
+            case.now = _again(case)
+            refused = Refused("internal_error", f"unforeseen: {type(error).__name__}")
+        if refused is not None:
+            self._refuse(record, refused, done)
+
+    def _step(
+        self, record: Inboxed, fields: Mapping[str, bytes], plan: FlowPlan, case: _Open, number: str, done: Done
+    ) -> Refused | None:
+        stimulus = self._stimulus(record, fields, number)
+        before = len(case.now["timeline"]) if case.now else 0
+        outcome = step(plan, case.now, stimulus)
+        for event in outcome.events:
+            self._outbound.publish(plan.flow.owner, event)
+        case.now = outcome.case
+        case.applied.append((plan, stimulus))
+        if outcome.case is not None:
+            done.tally.note(outcome.case, before)
+        return outcome.refused
+
+    def _stimulus(self, record: Inboxed, fields: Mapping[str, bytes], number: str) -> Stimulus:
+        does = _text(fields, "hutong_does")
+        if does == "clock":
+            return Stimulus(case=number, does=does, at_ms=record.at_ms, data={})
+        contract = _topic(record).removeprefix("pub.")
+        attributes = self._events.attributes(contract, own_headers(record.headers))
+        receivers: list[dict[str, Any]] | None = None
+        if "hutong_receivers" in fields:
+            receivers = json.loads(fields["hutong_receivers"])
+        trace = attributes.get("traceparent")
+        return Stimulus(
+            case=number,
+            does=does,
+            spec=_text(fields, "hutong_spec"),
+            key=_text(fields, "hutong_case_key"),
+            id=attributes["ce_id"].decode(),
+            contract=contract,
+            at_ms=record.at_ms,
+            data=self._events.data(contract, record.value),
+            receivers=receivers,
+            traceparent=trace.decode() if trace else None,
+        )
+
+    def _refuse(self, record: Inboxed, refused: Refused, done: Done) -> None:
+        """Keep an event in quarantine, as it was published."""
+        fields = dict(record.headers)
+        contract = _topic(record).removeprefix("pub.")
+        done.tally.quarantined.append(refused.reason)
+        if not contract:  # no intake wrote it, and it belongs to nobody
+            _LOG.error("a record of the inbox is no event", extra={"facts": {"partition": record.partition, "at": record.offset}})
+            return
+        facts = [
+            ("hutong_reason", refused.reason.encode()),
+            ("hutong_problem", refused.problem.encode()),
+            ("hutong_source", fields["hutong_place"]),
+            ("hutong_appended_ms", fields.get("hutong_appended_ms", str(record.at_ms).encode())),
+        ]
+        topic, key = f"quarantine.{contract}", fields.get("hutong_key") or None
+        try:
+            self._outbound.send(topic, key, record.value, [*own_headers(record.headers), *facts])
+        except EventTooLarge:  # its place says where the value lies
+            self._outbound.send(topic, key, None, facts)
+
+
+def _again(case: _Open) -> Case | None:
+    """The case as it was before a stimulus that failed in the middle: the others are applied to what is stored once more."""
+    now = decode(case.stored) if case.stored else None
+    for plan, stimulus in case.applied:
+        now = step(plan, now, stimulus).case
+    return now
+
+
+def _topic(record: Inboxed) -> str:
+    """Where the event was published; empty where that is not said."""
+    place = _text(dict(record.headers), "hutong_place").split("/")
+    return place[0] if len(place) == 3 and place[0].startswith("pub.") else ""
+
+
+def _text(fields: Mapping[str, bytes], name: str) -> str:
+    return fields.get(name, b"").decode(errors="replace")

@@ -1,0 +1,242 @@
+"""Coordinator processes and a small flow of two agencies for tests: declared, applied, and played by the test itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from hutong import Publisher
+from hutong.decoding import Decoder
+from hutong.home import Home
+from hutong.kafka.admin import Admin
+from hutong.kafka.compacted import write
+from hutong.kafka.registry import Registry
+from hutong.kafka.resources import Acl, NewTopic
+from hutong.kafka.settings import Settings
+from tests.integration.loan_flow import CONTRACTS, LAND, QUESTION, TAX, declare, flow
+from tests.integration.routers import await_true, hutong
+
+__all__ = ["Agencies", "Bus", "CoordinatorProcess"]
+
+
+class Bus:
+    """A bus with the flow on it, and the agencies that answer.
+
+    Args:
+        home: the bus's home; it is up.
+        schemas: where the declarations are written.
+    """
+
+    def __init__(self, home: Home, schemas: Path, *, partitions: int = 4) -> None:
+        self.home = home
+        declare(schemas)
+        hutong(home, "apply", "--schemas", str(schemas))
+        self._make(partitions)
+        self.registry = Registry.of(self.settings())
+        self._decoder = Decoder(self.registry)
+        self.apply(flow())
+
+    def settings(self, principal: str = "operator") -> Settings:
+        """A principal's settings."""
+        return Settings.resolve(principal, {"HUTONG_HOME": str(self.home.root)})
+
+    def apply(self, *flows: Mapping[str, Any]) -> None:
+        """Put flows in force."""
+        schemas = {name: self.registry.latest(f"pub.{name}-value").schema for name in CONTRACTS}  # type: ignore[union-attr]
+        for one in flows:
+            record = {"format": 1, "flow": one, "schemas": schemas, "timezone": "Asia/Shanghai"}
+            write(self.settings(), "ctl.flows", {one["id"]: json.dumps(record).encode()})
+
+    def revoke(self, name: str) -> None:
+        """Take a flow out of force."""
+        write(self.settings(), "ctl.flows", {name: None})
+
+    def publisher(self, department: str) -> Publisher:
+        """A department's publisher."""
+        return Publisher(department, settings=self.settings(department))
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Where each partition of a topic ends."""
+        with Consumer(self.settings().client() | {"group.id": "t.ends"}) as consumer:
+            partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+            return {one: consumer.get_watermark_offsets(TopicPartition(topic, one), 10)[1] for one in partitions}
+
+    def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[Any]:
+        """All committed records of a topic, from some offsets on."""
+        config = {"group.id": "t.read", "isolation.level": "read_committed", "enable.partition.eof": True}
+        found: list[Any] = []
+        with Consumer(self.settings().client() | config) as consumer:
+            since = since or dict.fromkeys(self.ends(topic), 0)
+            consumer.assign([TopicPartition(topic, one, at) for one, at in since.items()])
+            waiting = set(since)
+            while waiting:
+                message = consumer.poll(15)
+                assert message is not None, f"{topic} has no end"
+                if message.error():
+                    waiting.discard(message.partition())
+                else:
+                    found.append(message)
+        return found
+
+    def events(self, contract: str, since: Mapping[int, int] | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """The events of a contract: (id, data)."""
+        return [
+            ((dict(one.headers())["ce_id"]).decode(), self._decoder.decode(one.value()))
+            for one in self.read(f"pub.{contract}", since)
+        ]
+
+    def data(self, message: Any) -> dict[str, Any]:
+        """A record's data."""
+        found: dict[str, Any] = self._decoder.decode(message.value())
+        return found
+
+    @staticmethod
+    def now() -> datetime:
+        """The time."""
+        return datetime.now(UTC)
+
+    def cases(self) -> dict[str, dict[str, Any]]:
+        """The newest state of every case."""
+        found: dict[str, dict[str, Any]] = {}
+        for one in self.read("ctl.cases.state"):
+            found[one.key().decode()] = json.loads(one.value())
+        return found
+
+    def quarantined(self, contract: str) -> list[tuple[str, Any]]:
+        """(reason, record) of everything in a contract's quarantine."""
+        return [(dict(one.headers())["hutong_reason"].decode(), one) for one in self.read(f"quarantine.{contract}")]
+
+    def _make(self, partitions: int) -> None:
+        admin = Admin(self.settings())
+        stamped = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "4194304"}
+        compacted = {"cleanup.policy": "compact", "max.message.bytes": "4194304"}
+        admin.create_topics(
+            [
+                NewTopic(name="ctl.flows", partitions=1, replication=1, config=compacted),
+                NewTopic(name="ctl.cases.inbox", partitions=partitions, replication=1, config=stamped),
+                NewTopic(name="ctl.cases.state", partitions=partitions, replication=1, config=compacted),
+            ]
+        )
+
+        def rules(name: str, pattern: Any, operations: Sequence[str]) -> list[Acl]:
+            return [Acl(principal="services", resource="topic", name=name, pattern=pattern, operation=one) for one in operations]
+
+        admin.create_acls(
+            [
+                *rules("ctl.cases.", "prefixed", ("READ", "WRITE", "DESCRIBE")),
+                *rules("ctl.flows", "literal", ("READ", "DESCRIBE")),
+                *rules("pub.office.loans.", "prefixed", ("WRITE", "DESCRIBE")),
+            ]
+        )
+
+
+class CoordinatorProcess:
+    """One coordinator, started as an operator starts it."""
+
+    def __init__(self, home: Home, name: str, *flags: str) -> None:
+        self._log = home.log / f"coordinator-{name}-{time.monotonic_ns()}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "HUTONG_HOME": str(home.root)}
+        with self._log.open("wb") as log:
+            command = [sys.executable, "-m", "services.coordinator", "--instance", name, *flags]
+            self.process = subprocess.Popen(command, env=environment, stderr=log)
+
+    def log(self) -> list[dict[str, Any]]:
+        """What it has logged."""
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line[:1] == "{"]
+
+    @property
+    def port(self) -> int:
+        """Its health port."""
+        await_true(lambda: any("health_port" in line for line in self.log()), "the coordinator logs its port")
+        return next(int(line["health_port"]) for line in self.log() if "health_port" in line)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """A page of its health server."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        total = 0.0
+        for line in self.get("/metrics")[1].splitlines():
+            found = re.fullmatch(rf"{name}(?:\{{(.*)\}})? (\S+)", line)
+            if found and all(f'{key}="{value}"' in (found.group(1) or "") for key, value in labels.items()):
+                total += float(found.group(2))
+        return total
+
+    def await_ready(self, seconds: float = 60.0) -> CoordinatorProcess:
+        """Wait until it is ready."""
+        await_true(lambda: self.get("/health/ready")[0] == 200, f"the coordinator is ready: {self.log()[-3:]}", seconds)
+        return self
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> float:
+        """End it as an operator does; the seconds that it took."""
+        began = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return time.monotonic() - began
+
+
+class Agencies:
+    """Answers every question once, from a thread, as two agencies would."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus, self._stop = bus, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Agencies:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        config = {"group.id": "t.agencies", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
+        answered: set[str] = set()
+        publishers = {one: self._bus.publisher(one) for one in (LAND, TAX)}
+        with Consumer(self._bus.settings().client() | config) as consumer:
+            consumer.subscribe([f"pub.{QUESTION}"])
+            while not self._stop.is_set():
+                for message in consumer.consume(500, 0.2):
+                    data = self._bus.data(message)
+                    number, name = data["question_number"], data["question_number"].rpartition("-")[2]
+                    if number not in answered and not number.startswith("LC-single"):
+                        answered.add(number)
+                        made = {"question_number": number, "case_number": data["case_number"], name: 5}
+                        publishers[data["agency"]].publish(made, f"{data['agency']}.answered")
+                for publisher in publishers.values():
+                    publisher.flush()
+        for publisher in publishers.values():
+            publisher.close()
