@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,11 @@ _OTHERS = {
     _ENDURANCE: "at full load: memory over time, agreements and routers that come and go",
     _SDK: "publishing and receiving in one process, and confluent-kafka's Avro classes",
 }
-_RATES = (1_000, 20_000)
-_SDK_EVENTS = 100_000
+_RATES = {1_000: 3, 20_000: 2}  # events a second -> rounds; the targets are at the first
+_LATENCY_SECONDS = (12, 15)  # of warming and of measurement
+_QUICK_SECONDS = (6, 6)
+_SDK_EVENTS, _SDK_ROUNDS = 100_000, 3
+_REVOCATIONS = 5
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,10 +88,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the cases")
     parser.add_argument("--case", action="append", default=[], choices=names, metavar="NAME", help="only this one; repeat")
     parser.add_argument("--contender", action="append", default=[], choices=list(_MAKERS), help="only this one; repeat")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender, in turn")
+    parser.add_argument("--rounds", type=int, help="runs of each contender, in turn; by default what the case needs")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of events")
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long memory is watched")
+    parser.add_argument("--minutes", type=float, default=4.0, help="how long memory is watched")
     parser.add_argument("--quick", action="store_true", help="one case, few events and a little latency: less than three minutes")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was broken off: what --out holds is kept")
     parser.add_argument("--out", type=Path, default=report.LATEST, help="where the JSON goes")
     return parser.parse_args(arguments)
 
@@ -100,22 +105,30 @@ def measure(bus: Bus, options: argparse.Namespace, home: Path) -> None:
     """
     folder = home / "bench"
     folder.mkdir()
-    document: dict[str, Any] = {"quick": options.quick, **report.environment(), "cases": {}}
+    document = report.begun(options.out, {"quick": options.quick, "scale": options.scale}, resume=options.resume)
+    for name, part in _parts(bus, options, folder).items():
+        results = document["cases"] if name in CASES else document
+        if name not in results:
+            began = time.monotonic()
+            results[name] = part()
+            print(f"{name}: {time.monotonic() - began:.0f} s in all", flush=True)
+            report.write(options.out, document)
+
+
+def _parts(bus: Bus, options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+    """What is to be measured, by name, in order."""
     names = [name for name in options.case if name in CASES]
     others = [name for name in options.case if name in _OTHERS] or ([] if options.case else list(_OTHERS))
-    for case in chosen(names, quick=options.quick, scale=options.scale) if names or not options.case else []:
-        document["cases"][case.name] = compare(bus, case, options.contender, options.rounds, folder)
-        report.write(options.out, document)
-    if _LATENCY in others:
-        document[_LATENCY] = latencies(bus, folder, quick=options.quick, rounds=options.rounds)
-        print(report.latency_table(document[_LATENCY]), flush=True)
-    if _ENDURANCE in others and not options.quick:
-        endurance = Endurance(bus, bus.declare(Workload(STEADY)), folder)
-        document[_ENDURANCE] = endurance.run(minutes=options.minutes, changes=5)
-        print(report.endurance_table(document[_ENDURANCE]), flush=True)
-    if _SDK in others and not options.quick:
-        document[_SDK] = speed_of_sdk(bus, rounds=options.rounds)
-    report.write(options.out, document)
+    cases = chosen(names, quick=options.quick, scale=options.scale) if names or not options.case else []
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        case.name: partial(compare, bus, case, options.contender, options.rounds or case.rounds, folder) for case in cases
+    }
+    asked: dict[str, Callable[[], dict[str, Any]]] = {
+        _LATENCY: partial(latencies, bus, folder, quick=options.quick, rounds=options.rounds),
+        _ENDURANCE: partial(endurance, bus, folder, minutes=options.minutes),
+        _SDK: partial(speed_of_sdk, bus, rounds=options.rounds or _SDK_ROUNDS),
+    }
+    return parts | {name: asked[name] for name in others if name == _LATENCY or not options.quick}
 
 
 def compare(bus: Bus, case: Case, wanted: Sequence[str], rounds: int, folder: Path) -> dict[str, Any]:
@@ -165,15 +178,16 @@ def _group(case: Case, contender: Contender, number: int | str) -> str:
     return f"hutong.bench.{case.name}.{contender.name.replace('_', '-').replace('@', '-')}.{number}"
 
 
-def latencies(bus: Bus, folder: Path, *, quick: bool, rounds: int) -> dict[str, Any]:
-    """Hutong and Kafka Streams as it comes, in turn, at each rate."""
+def latencies(bus: Bus, folder: Path, *, quick: bool, rounds: int | None) -> dict[str, Any]:
+    """Hutong and Kafka Streams as it comes, in turn, at each rate; prints the table."""
     declared = bus.declare(Workload(STEADY))
     able = [one for one in (Hutong(), KafkaStreams(name="kafka_streams_default", tuned=False)) if one.problem() is None]
     document: dict[str, Any] = {}
-    for rate in _RATES[:1] if quick else _RATES:
-        plan = Plan(rate=rate, warm_seconds=6 if quick else 20, seconds=6 if quick else 20)
+    warm, seconds = _QUICK_SECONDS if quick else _LATENCY_SECONDS
+    for rate in list(_RATES)[:1] if quick else _RATES:
+        plan = Plan(rate=rate, warm_seconds=warm, seconds=seconds)
         found: dict[str, list[Latency]] = {one.name: [] for one in able}
-        for number in range(1 if quick else rounds):
+        for number in range(1 if quick else rounds or _RATES[rate]):
             for one in able:
                 group = _group(STEADY, one, f"{rate}.{number}")
                 measured = latency(bus, declared, one, plan, group=group, folder=folder)
@@ -182,18 +196,27 @@ def latencies(bus: Bus, folder: Path, *, quick: bool, rounds: int) -> dict[str, 
                 words = asdict(measured) if measured else "did not keep up; this round has no figure"
                 print(f"  {rate:,} events/s, {one.name}: {words}", flush=True)
         document[f"at_{rate}_per_s"] = report.latency_document(rate, found)
+    print(report.latency_table(document), flush=True)
     return document
 
 
-def speed_of_sdk(bus: Bus, *, rounds: int) -> dict[str, dict[str, float]]:
-    """Publisher and subscription, on the sample contracts; prints them."""
-    from bench import sdk  # it needs the extra ``identifiers``, which nothing else here does
+def endurance(bus: Bus, folder: Path, *, minutes: float) -> dict[str, Any]:
+    """Memory, revocations and rebalances; prints what came of it."""
+    document = Endurance(bus, bus.declare(Workload(STEADY)), folder).run(minutes=minutes, changes=_REVOCATIONS)
+    print(report.endurance_table(document), flush=True)
+    return document
+
+
+def speed_of_sdk(bus: Bus, *, rounds: int) -> dict[str, Any]:
+    """Publisher and subscription, on the sample contracts; prints the table."""
+    from bench import sdk, sdk_peer  # they need the extra ``identifiers``, which nothing else here does
 
     command = [sys.executable, "-m", "hutong", "apply", "--schemas", "schemas"]
     subprocess.run(command, env=os.environ | {"HUTONG_HOME": str(bus.home.root)}, check=True, stdout=subprocess.DEVNULL)
-    document = sdk.run(bus.home, "schemas", rounds, _SDK_EVENTS)
-    for name, found in document.items():
-        print(f"  {name:<36}{found['per_s']:>9,.0f} events/s ({found['low']:,.0f} to {found['high']:,.0f})", flush=True)
+    problem = sdk_peer.problem()
+    figures = sdk.run(bus.home, "schemas", rounds, _SDK_EVENTS, beside=problem is None)
+    document = report.sdk_document(figures, {"AvroSerializer, AvroDeserializer": problem} if problem else {})
+    print(report.sdk_table(document), flush=True)
     return document
 
 

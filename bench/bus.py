@@ -112,6 +112,7 @@ class Bus:
             contracts={contract.name: contract},
             code_lists={},
             agreements={agreement.id: agreement for agreement in agreements},
+            flows={},
             sources={},
         )
         self._apply(catalogue, workload.case.partitions)

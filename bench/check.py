@@ -6,6 +6,7 @@ that a million deliveries fit the memory. Neighbours: ``workload`` knows what is
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -67,6 +68,7 @@ class Expected:
         """
         left = {topic: set(marks) for topic, marks in self._marks.items()}
         repeated = 0
+        gc.freeze()  # a collection would walk over all marks, again and again
         for delivered in found:
             mark = hash(delivered)
             if mark in left[delivered.topic]:
@@ -77,6 +79,7 @@ class Expected:
                 raise Wrong(f"a delivery on {delivered.topic} came twice: {_name(delivered)}")
             else:
                 repeated += 1
+        gc.unfreeze()
         for topic, marks in left.items():
             if marks:
                 raise Wrong(f"{len(marks)} of {len(self._marks[topic])} deliveries are missing on {topic}")

@@ -25,12 +25,15 @@ from hutong.embedded.java import java
 
 __all__ = [
     "LATEST",
+    "begun",
     "case_document",
     "case_table",
     "endurance_table",
     "environment",
     "latency_document",
     "latency_table",
+    "sdk_document",
+    "sdk_table",
     "write",
 ]
 
@@ -43,6 +46,8 @@ _BASELINE = "hutong"
 _PEER = "kafka_streams_default"
 _LATENCY_TARGETS = {1_000: {"p50_ms": 12.0, "p99_ms": 40.0}}
 _LATENCY_RATIO = 0.3
+_SDK_TARGETS = {"Publisher, dicts": 60_000, "Publisher, models ready": 40_000, "Subscription, dicts": 100_000}
+_SDK_RATIO = ("Publisher, dicts", "AvroSerializer, schema given", 3.0)
 _EFFECTS = {
     "revoked_last_routed_ms": "revocation written to last delivery routed",
     "granted_first_routed_ms": "new agreement written to first delivery routed",
@@ -112,7 +117,8 @@ def _peers(medians: Mapping[str, float]) -> dict[str, float]:
 def case_table(document: Mapping[str, Any]) -> str:
     """A case's results as lines of text."""
     unit = "deliveries_per_s" if document["fan_out"] else "events_per_s"
-    lines = [f"{document['title']} ({document['events']:,} events)"]
+    rounds = max((one["rounds"] for one in document["contenders"].values()), default=0)
+    lines = [f"{document['title']} ({document['events']:,} events, median of {rounds} rounds)"]
     lines.append(f"  {'':<18}{unit.replace('_per_s', '/s'):>13}{'spread':>22}{'CPU µs/event':>14}{'MB':>7}{'hutong is':>12}")
     contenders = document["contenders"]
     for name, one in contenders.items():
@@ -194,6 +200,39 @@ def endurance_table(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def sdk_document(figures: Mapping[str, Mapping[str, float]], skipped: Mapping[str, str]) -> dict[str, Any]:
+    """The SDK's speed, JSON-shaped, with its targets."""
+    ours, peer, least = _SDK_RATIO
+    targets: dict[str, dict[str, float | bool]] = {
+        name: {"at_least": wanted, "met": figures[name]["per_s"] >= wanted}
+        for name, wanted in _SDK_TARGETS.items()
+        if name in figures
+    }
+    document: dict[str, Any] = {"figures": dict(figures), "skipped": dict(skipped), "targets": targets}
+    if peer in figures:
+        document["ratio_publisher"] = round(figures[ours]["per_s"] / figures[peer]["per_s"], 2)
+        targets["ratio_publisher"] = {"at_least": least, "met": document["ratio_publisher"] >= least}
+    return document
+
+
+def sdk_table(document: Mapping[str, Any]) -> str:
+    """The SDK's speed as lines of text."""
+    figures = document["figures"]
+    rounds = max((one["rounds"] for one in figures.values()), default=0)
+    lines = [
+        f"publishing and receiving in one process, median of {rounds} rounds",
+        f"  {'':<36}{'events/s':>10}{'spread':>20}{'CPU µs/event':>14}",
+    ]
+    for name, one in figures.items():
+        spread = f"{one['low']:,.0f} to {one['high']:,.0f}"
+        lines.append(f"  {name:<36}{one['per_s']:>10,.0f}{spread:>20}{one['cpu_us']:>14.1f}")
+    lines += [f"  {name:<36}left out: {why}" for name, why in document["skipped"].items()]
+    for name, target in document["targets"].items():
+        value = figures[name]["per_s"] if name in figures else document[name]
+        lines.append(f"  target {name} >= {target['at_least']:,}: {value:,}, {'met' if target['met'] else 'missed'}")
+    return "\n".join(lines)
+
+
 def environment() -> dict[str, Any]:
     """Machine and versions."""
     processor = next(
@@ -230,6 +269,25 @@ def _commit() -> str:
     except OSError:
         return ""
     return done.stdout.strip()
+
+
+def begun(file: Path, how: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:
+    """The document that results go into: a new one, or what a run that was broken off has left.
+
+    Args:
+        file: where it lies.
+        how: the run's settings; figures of other settings do not go with them.
+        resume: whether to go on with it.
+
+    Raises:
+        SystemExit: it was measured with other settings.
+    """
+    if not resume or not file.exists():
+        return {**how, **environment(), "cases": {}}
+    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if any(document.get(name) != value for name, value in how.items()):
+        raise SystemExit(f"{file} is of a run with other settings; leave out --resume")
+    return document
 
 
 def write(file: Path, document: Mapping[str, Any]) -> None:

@@ -1,23 +1,20 @@
 """The SDK's own speed: ``Publisher`` and ``Subscription`` in one process, and confluent-kafka's Avro classes beside.
 
-All take turns over rounds, on a bus of their own with the sample contracts. Publishing counts from the first event to the last
-confirmation, receiving from joining to the last event; a figure whose count is wrong is not printed. There are more persons than
-any cache of checked numbers holds. Neighbours: ``sdk_peer`` has confluent-kafka's side; ``straight_line`` measures the router,
-and lends its process to fill a channel.
+All take turns over rounds, on a bus with the sample contracts. Publishing counts from the first event to the last confirmation,
+receiving from joining to the last event; a figure whose count is wrong is not printed. There are more persons than any cache of
+checked numbers holds. Neighbours: ``sdk_peer`` has confluent-kafka's side, ``sample`` an event and the router that fills a
+channel, ``report`` prints.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import importlib.util
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -27,8 +24,7 @@ from typing import Any
 from stdnum.cn.ric import is_valid
 
 from bench.sample import CONTRACT, RouterProcess, event
-from bench.sdk_peer import CHANNEL, DEPARTMENT, RECIPIENT, Peer
-from hutong.embedded import down, up
+from bench.sdk_peer import CHANNEL, DEPARTMENT, RECIPIENT, Peer, Took
 from hutong.home import Home
 from hutong.kafka.settings import Settings
 from hutong.publisher import Publisher
@@ -38,8 +34,8 @@ PERSONS = 20_000  # two numbers each: more than twice what the checks of identif
 PLACES = ("140105", "110105", "120104", "130102", "210102", "220102", "310104", "320102", "330102", "440103", "510104", "610102")
 SURNAMES, NAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗", "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超霞平刚桂"
 
-Round = Callable[[], float]
-"""Works through all events once and returns the seconds it took."""
+Round = Callable[[int], Took]
+"""Works through all events once; it is told the round's number."""
 
 
 def identity_number(random: Random) -> tuple[str, date]:
@@ -155,76 +151,65 @@ def fill(home: Home, made: list[dict[str, Any]], count: int) -> None:
         router.stop()
 
 
-def measured(rounds: int, count: int, runs: dict[str, Callable[[int], float]]) -> dict[str, dict[str, float]]:
+def here(work: Callable[[int], float]) -> Round:
+    """A round in this process."""
+
+    def run(number: int) -> Took:
+        gc.collect()
+        before = time.process_time()
+        seconds = work(number)
+        return Took(seconds, time.process_time() - before)
+
+    return run
+
+
+def measured(rounds: int, count: int, runs: Mapping[str, Round]) -> dict[str, dict[str, float]]:
     """Events a second of each, in turn; with them the processor time per event, which other work on the machine disturbs less."""
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    costs: dict[str, list[float]] = {name: [] for name in runs}
+    found: dict[str, list[Took]] = {name: [] for name in runs}
     for number in range(rounds):
         for name, run in runs.items():
-            gc.collect()
-            before = time.process_time()
-            rates[name].append(count / run(number))
-            costs[name].append((time.process_time() - before) / count * 1e6)
+            found[name].append(run(number))
+    return {name: _summary(took, count) for name, took in found.items()}
+
+
+def _summary(took: list[Took], count: int) -> dict[str, float]:
+    rates = [count / one.seconds for one in took]
     return {
-        name: {
-            "per_s": statistics.median(rates[name]),
-            "low": min(rates[name]),
-            "high": max(rates[name]),
-            "cpu_us": statistics.median(costs[name]),
-        }
-        for name in runs
+        "per_s": round(statistics.median(rates)),
+        "low": round(min(rates)),
+        "high": round(max(rates)),
+        "cpu_us": round(statistics.median(one.cpu_seconds for one in took) / count * 1e6, 1),
+        "rounds": len(took),
     }
 
 
-def run(home: Home, schemas: str, rounds: int, count: int) -> dict[str, dict[str, float]]:
-    """All figures, on a bus that is up and has the declarations."""
+def run(home: Home, schemas: str, rounds: int, count: int, *, beside: bool) -> dict[str, dict[str, float]]:
+    """All figures, on a bus that is up and has the declarations.
+
+    Args:
+        home: of the bus.
+        schemas: the sample declarations.
+        rounds: of each, in turn.
+        count: events of a round.
+        beside: whether confluent-kafka's classes take part.
+    """
     made = events(min(PERSONS, count))
     model = models(home.root, schemas).CremationRecorded
     ready = [model(**data) for data in made]
-    peer = Peer(home) if importlib.util.find_spec("httpx2") else None
+    peer = Peer(home, made, count) if beside else None
     gc.collect()
     gc.freeze()  # the prepared events are no part of what is measured: no collection shall walk over them
     fill(home, made, count)
-    receiving: dict[str, Callable[[int], float]] = {
-        "Subscription, dicts": lambda n: receive(home, count, f"{RECIPIENT}.bench{n}")
-    }
-    publishing: dict[str, Callable[[int], float]] = {
-        "Publisher, dicts": lambda _: publish(home, made, count, CONTRACT),
-        "Publisher, models": lambda _: publish(home, ready, count, None),
-        "Publisher, models made in the loop": lambda _: publish_making(home, model, made, count),
+    receiving = {"Subscription, dicts": here(lambda n: receive(home, count, f"{RECIPIENT}.bench{n}"))}
+    publishing = {
+        "Publisher, dicts": here(lambda _: publish(home, made, count, CONTRACT)),
+        "Publisher, models ready": here(lambda _: publish(home, ready, count, None)),
+        "Publisher, models made in the loop": here(lambda _: publish_making(home, model, made, count)),
     }
     if peer:
-        receiving["AvroDeserializer"] = lambda n: peer.receive(count, f"{RECIPIENT}.peer{n}")
-        publishing["AvroSerializer, schema given"] = lambda _: peer.publish(made, count, peer.given)
-        publishing["AvroSerializer, latest version"] = lambda _: peer.publish(made, count, peer.latest)
-    return measured(rounds, count, receiving) | measured(rounds, count, publishing)
-
-
-def main() -> dict[str, dict[str, float]]:
-    """Measure on a bus of its own, which is gone afterwards; prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--schemas", default="schemas")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
-        home = Home(root=Path(folder))
-        try:
-            up(home)
-            apply = [sys.executable, "-m", "hutong", "apply", "--schemas", options.schemas]
-            subprocess.run(apply, env=os.environ | {"HUTONG_HOME": folder}, check=True, stdout=subprocess.DEVNULL)
-            figures = run(home, options.schemas, options.rounds, options.events)
-        finally:
-            down(home)
-    for name, found in figures.items():
-        print(
-            f"{name:35} {found['per_s']:>9,.0f} events/s ({found['low']:,.0f} to {found['high']:,.0f}), "
-            f"{found['cpu_us']:.1f} µs of processor time each"
-        )
-    if "AvroDeserializer" not in figures:
-        print("confluent-kafka's Avro classes were left out: pip install 'confluent-kafka[avro,schemaregistry]'")
-    return figures
-
-
-if __name__ == "__main__":
-    main()
+        receiving["AvroDeserializer"] = lambda n: peer.receive(f"{RECIPIENT}.peer{n}")
+        publishing["AvroSerializer, schema given"] = lambda _: peer.publish(latest=False)
+        publishing["AvroSerializer, latest version"] = lambda _: peer.publish(latest=True)
+    found = measured(rounds, count, publishing) | measured(rounds, count, receiving)
+    gc.unfreeze()
+    return found

@@ -5,6 +5,7 @@
     ├── ContractViolation      a value does not keep its contract; nothing was sent
     ├── MalformedEvent         a record on a topic is not an event that the bus can process
     ├── TransformFailed        an agreement's plan cannot take this record
+    │   └── DeliveryTooLarge       what it makes of it is larger than the brokers take
     ├── UnknownContract        no such contract (or version) is on the bus
     ├── ConfigurationError     a setting is missing or makes no sense
     ├── PublisherClosed        publish after close
@@ -37,6 +38,7 @@ __all__ = [
     "DatabaseUnavailable",
     "DeclarationError",
     "DeliveryFailed",
+    "DeliveryTooLarge",
     "EventTooLarge",
     "Fenced",
     "HutongError",
@@ -110,6 +112,10 @@ class TransformFailed(HutongError):
     def __init__(self, agreement: str, path: str, problem: str) -> None:
         self.agreement, self.path, self.problem = agreement, path, problem
         super().__init__(f"agreement {agreement}: field {path or '(whole event)'}: {problem}")
+
+
+class DeliveryTooLarge(TransformFailed):
+    """A delivery would be larger than the brokers take; it is not built, nor sent."""
 
 
 class UnknownContract(HutongError):

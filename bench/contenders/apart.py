@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.contenders.contender import CACHE, Running, Task, write_plan
 
-__all__ = ["ready", "start"]
+__all__ = ["output", "ready", "start"]
 
 _APPS = Path(__file__).with_name("apps")
 _INSTALL_SECONDS = 300.0
@@ -41,6 +41,21 @@ def start(name: str, app: str, task: Task) -> Running:
     """Start an app of ``apps`` in its environment."""
     plan = write_plan(task, folder=str(task.folder / f"{task.group}-data"))
     running = Running(log=task.folder / f"{task.group}.log")
-    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-    running.add([str(CACHE / name / "bin" / "python"), str(_APPS / app), str(plan)], kept)
+    running.add(_command(name, app, plan), _environment())
     return running
+
+
+def output(name: str, app: str, plan: Path) -> str:
+    """Run an app of ``apps`` in its environment to its end; what it printed."""
+    done = subprocess.run(_command(name, app, plan), env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{app} failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    return done.stdout
+
+
+def _command(name: str, app: str, plan: Path) -> list[str]:
+    return [str(CACHE / name / "bin" / "python"), str(_APPS / app), str(plan)]
+
+
+def _environment() -> dict[str, str]:
+    return {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}

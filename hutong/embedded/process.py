@@ -131,7 +131,15 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 def processes(run: Path) -> list[Process]:
     """Every process recorded there that still runs, ordered by name; records of others are left for ``start`` to replace."""
+    _wait_for_ended()
     return [found for record in sorted(run.glob("*.json")) if (found := read(record)) is not None and found.alive]
+
+
+def _wait_for_ended() -> None:
+    """Wait for children that have ended: where somebody else ended them, their records are gone, and nobody asks for them."""
+    for pid, child in list(_CHILDREN.items()):
+        if child.poll() is not None:
+            _CHILDREN.pop(pid, None)
 
 
 def read(record: Path) -> Process | None:

@@ -26,6 +26,7 @@ _LOG = logging.getLogger("hutong")
 
 _INIT_SECONDS = 30.0
 _CLOSED_SECONDS = 30.0
+_STALLED_SECONDS = 60.0  # a queue that stays full for so long has no end of its own; the extension has the same
 
 
 class Outlet:
@@ -117,10 +118,14 @@ class Outlet:
         """
         if self._closed and topic in self._closed_now():
             raise NoSuchDestination(f"cannot write to {topic}: it is not there, or may not be written; run 'hutong apply'")
+        full_since: float | None = None
         while True:
             try:
                 self.producer.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]
             except BufferError:
+                full_since = full_since or time.monotonic()
+                if time.monotonic() - full_since > _STALLED_SECONDS:
+                    raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
                 self.producer.poll(0.01)
             except KafkaException as error:
                 problem = self.explain(error, f"write to {topic}")

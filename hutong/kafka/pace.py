@@ -36,6 +36,7 @@ class Pace:
         self._last = 0
         self._since = 0
         self._filled: float | None = None
+        self._allowed = most
         self.limit = self._least = min(_FIRST, most)
 
     def room(self, events: int, seconds: float) -> int:
@@ -67,12 +68,23 @@ class Pace:
         self._since += 1
         if self._since >= _REMEMBERED:
             # Half the size first: where it is as good, it is better; where it is not, the way leads back and on to twice.
-            self._rates, self._since = {self.limit: self._rates[self.limit]}, 0
+            self._rates, self._since, self._allowed = {self.limit: self._rates[self.limit]}, 0, self._most
             self.limit = max(self._least, self.limit // 2)
         elif (leap := self._leap(filling, seconds)) > self.limit:
             self.limit = leap
         elif again or seconds > self._seconds:
             self._move(filling, seconds)
+
+    def failed(self, events: int) -> None:
+        """Learn from a transaction that failed or timed out: half the size, and no more than that for a while.
+
+        Args:
+            events: what it held. Where that was little, its size was not the reason.
+        """
+        self._filled = None
+        if events > self.limit // 2:
+            self.limit = self._allowed = max(self._least, self.limit // 2)
+            self._since = 0
 
     def _leap(self, filling: float, seconds: float) -> int:
         """The size at which filling will take as long as ending does now, as far as nothing speaks against it."""
@@ -81,7 +93,7 @@ class Pace:
             filling * factor < ending
             and filling * factor * 2 + ending <= self._seconds
             and seconds * factor * 2 <= self._seconds * _RISK
-            and self.limit * factor * 2 <= self._most
+            and self.limit * factor * 2 <= self._allowed
             and self.limit * factor * 2 not in self._rates
         ):
             factor *= 2
@@ -93,7 +105,7 @@ class Pace:
         if seconds > self._seconds or (smaller is not None and here < smaller * _WORTH):
             self.limit = max(self._least, self.limit // 2)
         elif (
-            self.limit * 2 <= self._most
+            self.limit * 2 <= self._allowed
             and self._doubled(filling, seconds) <= self._seconds
             and (larger is None or larger > here * _WORTH)
         ):

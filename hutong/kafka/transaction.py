@@ -98,6 +98,7 @@ class TransactionalStep:
         self._pace = Pace(most=batch_events, seconds=transaction_seconds / _SHARE)
         self._outlet: Outlet | None = None
         self._unsettled: set[Place] = set()
+        self._held = 0  # events of the open transaction
         self._fenced: list[float] = []
         self._closed: dict[str, float] = {}
         self._inlet = Inlet(settings, group=group, instance=instance, topics=topics)
@@ -129,10 +130,11 @@ class TransactionalStep:
         self._outlet = None
 
     def _transact(self, outlet: Outlet, chunk: Chunk, metadata: Any, began: float) -> bool:
+        self._held = 0
         try:
             outlet.begin()
             self._begin()
-            positions, events, waiting, metadata = self._fill(outlet, chunk, metadata, began)
+            positions, waiting, metadata = self._fill(outlet, chunk, metadata, began)
             outlet.producer.send_offsets_to_transaction([TopicPartition(*p, at) for p, at in positions.items()], metadata)
             outlet.producer.commit_transaction(-1)
         except KafkaException as error:
@@ -147,31 +149,30 @@ class TransactionalStep:
             self._give_up(outlet, None)
             raise
         self._unsettled = set()
-        self._pace.done(events, time.perf_counter() - began, waiting=waiting)
+        self._pace.done(self._held, time.perf_counter() - began, waiting=waiting)
         return True
 
-    def _fill(self, outlet: Outlet, chunk: Chunk, metadata: Any, began: float) -> tuple[dict[Place, int], int, bool, Any]:
+    def _fill(self, outlet: Outlet, chunk: Chunk, metadata: Any, began: float) -> tuple[dict[Place, int], bool, Any]:
         """Handle chunk after chunk, until the transaction is large enough or there is no more.
 
         Returns:
-            Where to go on after it, how many events it holds, whether more were waiting, and the group's metadata from before
-            the last chunk was handled: a rebalance since then fences the offsets.
+            Where to go on after it, whether more were waiting, and the group's metadata from before the last chunk was handled:
+            a rebalance since then fences the offsets.
         """
         positions: dict[Place, int] = {}
-        events = 0
         while True:
             positions |= chunk.positions()
-            events += len(chunk)
+            self._held += len(chunk)
             go_on = self._handle(chunk, outlet)
-            room = self._pace.room(events, time.perf_counter() - began)
+            room = self._pace.room(self._held, time.perf_counter() - began)
             if not room or not go_on or len(chunk) < _BUSY:
-                return positions, events, not room, metadata
+                return positions, not room, metadata
             chunk = self._inlet.more(min(_CHUNK, room))
             self._unsettled |= chunk.positions().keys()
             if not self._inlet.undisturbed(chunk):
                 raise _Disturbed
             if not len(chunk):
-                return positions, events, False, metadata
+                return positions, False, metadata
             metadata = self._inlet.metadata()
             if not is_member(metadata):
                 raise _Disturbed
@@ -196,6 +197,8 @@ class TransactionalStep:
         problem = translate(
             error, "commit a transaction", principal=self._settings.username, servers=self._settings.bootstrap_servers
         )
+        if problem.retriable or isinstance(problem, Fenced):
+            self._pace.failed(self._held)  # a destination that is not there, or closed, is no matter of size
         if isinstance(problem, Fenced):
             # Coordinator time-outs can surface as fencing; a new producer is right then. Two instances of one name fence each
             # other for ever: that must end.

@@ -6,24 +6,22 @@ hands the event back (``native/src/emit.rs``). Neighbours: ``reference`` asks he
 
 from __future__ import annotations
 
-from hutong.errors import TransformFailed
+from hutong.errors import DeliveryTooLarge, TransformFailed
 
-__all__ = ["MOST_BYTES", "TooLarge", "told", "too_large"]
+__all__ = ["MOST_BYTES", "told", "too_large"]
 
 MOST_BYTES = 2_000_000  # of the framed value: what the router's producer takes (``hutong.kafka.outlet``), and the topics with it
 
 
-class TooLarge(TransformFailed):
-    """A delivery would be larger than the brokers take."""
-
-
-def too_large(agreement: str, size: int) -> TooLarge | None:
+def too_large(agreement: str, size: int) -> DeliveryTooLarge | None:
     """The failure of a delivery whose framed value has so many bytes, if it is one."""
     if size <= MOST_BYTES:
         return None
-    return TooLarge(agreement, "", f"the delivery has {size} bytes, more than the brokers take")
+    return DeliveryTooLarge(agreement, "", f"the delivery has {size} bytes, more than the brokers take")
 
 
 def told(failure: TransformFailed) -> tuple[str, str]:
     """The reason and the problem as quarantine has them."""
-    return ("delivery_too_large", failure.problem) if isinstance(failure, TooLarge) else ("transform_failed", str(failure))
+    if isinstance(failure, DeliveryTooLarge):
+        return ("delivery_too_large", failure.problem)
+    return ("transform_failed", str(failure))

@@ -2,6 +2,7 @@
 //!
 //! Neighbours: `inbox` fetches, `lane` routes.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,17 +109,20 @@ impl Batch {
         let Origin::Client(api, messages) = &self.origin else { return Vec::new() };
         let messages = held(messages);
         let mut found: Vec<(*const c_void, i32, i64, i64)> = Vec::new();
+        let mut known = HashMap::new();
+        let mut at = 0; // records of a partition come in runs
         for message in messages.iter() {
             // SAFETY: the batch holds its messages.
             let message = unsafe { &**message };
-            let mut known = found.iter_mut().rev();
-            match known.find(|(topic, partition, ..)| *topic == message.topic && *partition == message.partition) {
-                Some((_, _, first, last)) => {
-                    *first = message.offset.min(*first);
-                    *last = message.offset.max(*last);
+            let place = (message.topic, message.partition);
+            if found.get(at).is_none_or(|one| (one.0, one.1) != place) {
+                at = *known.entry(place).or_insert(found.len());
+                if at == found.len() {
+                    found.push((message.topic, message.partition, message.offset, message.offset));
                 }
-                None => found.push((message.topic, message.partition, message.offset, message.offset)),
             }
+            found[at].2 = message.offset.min(found[at].2);
+            found[at].3 = message.offset.max(found[at].3);
         }
         found.into_iter().map(|(topic, partition, first, last)| (name(api, topic), partition, first, last)).collect()
     }

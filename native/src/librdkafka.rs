@@ -14,6 +14,7 @@ pub type Handle = *mut c_void;
 pub const NO_ERROR: c_int = 0;
 pub const QUEUE_FULL: c_int = -184;
 pub const TOO_LARGE: c_int = 10;
+pub const INVALID_TOPIC: c_int = 17;
 
 /// The kinds of arguments of `rd_kafka_producev` (rdkafka.h, rd_kafka_vtype_t).
 pub mod argument {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_void};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -10,7 +11,8 @@ use pyo3::types::PyBytes;
 
 use crate::headers::Header;
 use crate::librdkafka::{
-    Api, Handle, NO_ERROR, QUEUE_FULL, TOO_LARGE, api, argument, forget_newest, load, own_path, take_failures, take_newest,
+    Api, Handle, INVALID_TOPIC, NO_ERROR, QUEUE_FULL, TOO_LARGE, api, argument, forget_newest, load, own_path, take_failures,
+    take_newest,
 };
 
 /// Why a delivery was not taken.
@@ -32,16 +34,21 @@ pub trait Sink {
 pub struct Sender {
     producer: Py<PyAny>,
     client: usize,
+    patience: Duration,
     topics: Mutex<HashMap<String, usize>>,
 }
 
 #[pymethods]
 impl Sender {
-    /// Takes the producer that this thread has just made.
+    /// Takes the producer that this thread has just made. A queue that stays full for longer than `patience_seconds` is a failure:
+    /// what is queued is sent or given up well before, so nobody is at work there.
     #[new]
-    fn new(producer: Py<PyAny>) -> PyResult<Sender> {
+    #[pyo3(signature = (producer, patience_seconds=60.0))]
+    fn new(producer: Py<PyAny>, patience_seconds: f64) -> PyResult<Sender> {
+        let patience =
+            Duration::try_from_secs_f64(patience_seconds).map_err(|problem| PyValueError::new_err(problem.to_string()))?;
         let client = take_newest().ok_or_else(|| PyRuntimeError::new_err("the producer was not made with this plugin"))?;
-        Ok(Sender { producer, client: client as usize, topics: Mutex::default() })
+        Ok(Sender { producer, client: client as usize, patience, topics: Mutex::default() })
     }
 
     /// Topics and error codes of records that were not delivered since the last call.
@@ -83,7 +90,7 @@ impl Sending<'_> {
         if let Some(known) = self.topics.get(name) {
             return Ok(*known as *mut c_void);
         }
-        let text = CString::new(name).map_err(|_| Refused::Failed(TOO_LARGE))?;
+        let text = CString::new(name).map_err(|_| Refused::Failed(INVALID_TOPIC))?;
         // SAFETY: the client lives as long as its producer, which the sender holds.
         let made = unsafe { (self.api.topic_new)(self.sender.client as Handle, text.as_ptr(), std::ptr::null_mut()) };
         if made.is_null() {
@@ -134,6 +141,7 @@ impl Sink for Sending<'_> {
 
     fn send(&mut self, topic: &str, agreement: &str, key: &[u8], value: &[u8]) -> Result<(), Refused> {
         let topic = self.topic(topic)?;
+        let mut full_since: Option<Instant> = None;
         loop {
             // SAFETY: arguments are those that rdkafka.h asks for; key and value are copied, headers are librdkafka's if it succeeds.
             let code = unsafe {
@@ -163,8 +171,10 @@ impl Sink for Sending<'_> {
             match code {
                 NO_ERROR => return Ok(()),
                 TOO_LARGE => return Err(Refused::TooLarge),
-                QUEUE_FULL => Python::attach(|py| self.sender.producer.call_method1(py, "poll", (0.05,)).map(drop))
-                    .map_err(Refused::Raised)?,
+                QUEUE_FULL if full_since.get_or_insert_with(Instant::now).elapsed() <= self.sender.patience => {
+                    Python::attach(|py| self.sender.producer.call_method1(py, "poll", (0.05,)).map(drop))
+                        .map_err(Refused::Raised)?
+                }
                 code => return Err(Refused::Failed(code)),
             }
         }

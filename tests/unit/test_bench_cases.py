@@ -40,6 +40,12 @@ def test_the_issues_targets_stand_at_their_cases() -> None:
     assert {CASES[f"destinations-{number}"].targets["raw_copy"] for number in (100, 1_000, 3_000)} == {0.85}
 
 
+def test_the_case_that_targets_hang_on_has_the_most_rounds() -> None:
+    """Three, and no other fewer than two."""
+    assert CASES[QUICK].rounds == 3
+    assert min(case.rounds for case in CASES.values()) == 2
+
+
 def test_agreements_on_regions_match_as_often_as_the_case_says() -> None:
     """1,000 agreements, 3 of them on each of 333 regions, and one on a region where nothing happens."""
     case = CASES["agreements-1000"]
@@ -51,8 +57,8 @@ def test_agreements_on_regions_match_as_often_as_the_case_says() -> None:
 def test_a_transaction_size_that_few_events_cannot_time_is_left_out() -> None:
     """Three transactions are the least; there is always one size."""
     case = CASES["destinations-1000"]
-    assert case.timeable_copy_sizes == (10_000, 50_000, 100_000)
-    assert case.scaled(0.5).timeable_copy_sizes == (10_000, 50_000)
+    assert case.scaled(1.0).timeable_copy_sizes == (50_000, 100_000)
+    assert case.scaled(0.5).timeable_copy_sizes == (50_000,)
     assert case.scaled(0.01).timeable_copy_sizes == (750,)
 
 

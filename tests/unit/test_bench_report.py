@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from bench import report
 from bench.cases import CASES
 from bench.latency import Latency
@@ -105,6 +107,48 @@ def test_who_does_not_keep_the_rate_has_no_latency() -> None:
     assert document["kept_up"] == {"hutong": 0, "kafka_streams_default": 3}
     assert document["targets"] == {}
     assert "kafka_streams_default" in report.latency_table({"at_1000_per_s": document})
+
+
+def figures(publishing: float, peer: float | None) -> dict[str, dict[str, float]]:
+    """The SDK's, with or without a peer."""
+    rates = {"Publisher, dicts": publishing, "Publisher, models ready": 50_000.0, "Subscription, dicts": 90_000.0}
+    if peer:
+        rates["AvroSerializer, schema given"] = peer
+    return {name: {"per_s": rate, "low": rate, "high": rate, "cpu_us": 1.0, "rounds": 3} for name, rate in rates.items()}
+
+
+def test_the_sdk_is_held_against_its_targets_and_its_peer() -> None:
+    """Events a second of its own, and a ratio."""
+    document = report.sdk_document(figures(61_000, 20_000), {})
+    met = {name: target["met"] for name, target in document["targets"].items()}
+    assert met == {
+        "Publisher, dicts": True,
+        "Publisher, models ready": True,
+        "Subscription, dicts": False,
+        "ratio_publisher": True,
+    }
+    table = report.sdk_table(document)
+    assert "median of 3 rounds" in table
+    assert "target ratio_publisher >= 3.0: 3.05, met" in table
+    assert "target Subscription, dicts >= 100,000: 90,000.0, missed" in table
+
+
+def test_the_sdk_without_its_peer() -> None:
+    """Says why it is not there, and judges no ratio."""
+    document = report.sdk_document(figures(61_000, None), {"AvroSerializer": "there is no network"})
+    assert "ratio_publisher" not in document["targets"]
+    assert "left out: there is no network" in report.sdk_table(document)
+
+
+def test_a_run_that_was_broken_off_goes_on(tmp_path: Path) -> None:
+    """With the same settings only; otherwise it begins anew."""
+    file, how = tmp_path / "latest.json", {"quick": False, "scale": 1.0}
+    assert report.begun(file, how, resume=True)["cases"] == {}
+    report.write(file, report.begun(file, how, resume=False) | {"cases": {"a": 1}})
+    assert report.begun(file, how, resume=True)["cases"] == {"a": 1}
+    assert report.begun(file, how, resume=False)["cases"] == {}
+    with pytest.raises(SystemExit, match="other settings"):
+        report.begun(file, how | {"scale": 0.5}, resume=True)
 
 
 def test_endurance_in_words() -> None:

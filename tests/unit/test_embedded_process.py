@@ -91,6 +91,18 @@ def test_reused_pid_is_never_signalled(run: Path, change: dict[str, object]) -> 
         bystander.wait()
 
 
+def test_a_child_that_somebody_else_ended_is_waited_for(run: Path) -> None:
+    """Its record is gone too, as after ``hutong down`` in another process; it does not stay a zombie."""
+    process = begin(run)
+    os.kill(process.pid, signal.SIGKILL)
+    process.record.unlink()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{process.pid}").exists():
+        assert time.monotonic() < deadline
+        assert processes(run) == []
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"bootstrap_servers": ""}'])
 def test_what_is_no_record_is_passed_over(run: Path, text: str) -> None:
     """Half a record, or another file of that directory, is not taken for a process."""

@@ -1,4 +1,7 @@
-"""The generated encoder and decoder against fastavro and the interpreted check: equal where they accept, and never more."""
+"""Both fast ways to pack and read, generated code and the extension, against fastavro and the interpreted check.
+
+They are equal where they accept, and never accept more. Neighbour: ``test_native_sdk`` holds the two against each other.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hutong.contracts.avro import parse
-from hutong.contracts.decoder import UNREADABLE, compile_read
-from hutong.contracts.encoder import UNSURE, compile_pack
+from hutong.contracts.decoder import UNREADABLE, compile_read, generate_read
+from hutong.contracts.encoder import UNSURE, compile_pack, generate_pack
 from hutong.contracts.schema import EventSchema
 from hutong.errors import ContractViolation
 from hutong.plain import packer
+from hutong.transcode.native.transcoder import extension
 from tests.avro_random import record_schemas, schemas_with_values
 from tests.samples import PERSON_REGISTERED, contract_root, generated, person
 from tests.unit.test_validation import JUNK
 
 SCHEMA = EventSchema(PERSON_REGISTERED)
 Model = generated(contract_root(PERSON_REGISTERED)).PersonRegistered
+Compile = Callable[..., Callable[..., Any] | None]
+
+needs_extension = pytest.mark.skipif(extension is None, reason="the extension hutong_native is not built")
+both_packs = pytest.mark.parametrize("make", [generate_pack, pytest.param(compile_pack, marks=needs_extension)])
+both_reads = pytest.mark.parametrize("make", [generate_read, pytest.param(compile_read, marks=needs_extension)])
 
 
 def slowly(schema: EventSchema, data: Any) -> tuple[str, bytes]:
@@ -45,25 +54,27 @@ def keyless(schema: dict[str, Any]) -> EventSchema:
     return EventSchema(schema | {"hutong": {"contract": "t.r", "version": 1, "key": []}})
 
 
+@both_packs
 @settings(max_examples=400, deadline=None)
-@given(schemas_with_values())
-def test_valid_values_of_random_schemas_are_packed_as_fastavro_writes_them(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """Where code is generated at all, it takes every valid value."""
+@given(pair=schemas_with_values())
+def test_valid_values_are_packed_as_fastavro_writes_them(make: Compile, pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """Of random schemas: where there is a fast way at all, it takes every valid value."""
     schema = keyless(pair[0])
-    pack = compile_pack(schema.parsed, (), "|")
+    pack = make(schema.parsed, (), "|")
     if pack is not None:
         assert pack(pair[1]) == slowly(schema, pair[1])
 
 
+@both_packs
 @settings(max_examples=400, deadline=None)
-@given(record_schemas(), st.data())
-def test_junk_is_packed_only_where_the_check_takes_it(schema: dict[str, Any], data: st.DataObject) -> None:
-    """The generated code is unsure of it, or gives the interpreted way's bytes; and ``pack`` fails exactly where that does."""
+@given(schema=record_schemas(), data=st.data())
+def test_junk_is_packed_only_where_the_check_takes_it(make: Compile, schema: dict[str, Any], data: st.DataObject) -> None:
+    """The fast way is unsure of it, or gives the interpreted way's bytes; and ``pack`` fails exactly where that does."""
     compiled = keyless(schema)
     value = {field["name"]: data.draw(JUNK) for field in schema["fields"]}
     expected = outcome(partial(slowly, compiled), value)
     assert outcome(compiled.pack, value) == expected
-    pack = compile_pack(compiled.parsed, (), "|")
+    pack = make(compiled.parsed, (), "|")
     if pack is None:
         return
     try:
@@ -111,16 +122,19 @@ def test_rules_hold_in_generated_code_too(changes: list[tuple[tuple[str, ...], A
     assert outcome(SCHEMA.pack, data) == outcome(partial(slowly, SCHEMA), data)
 
 
-def test_the_generated_code_takes_the_sample_contract() -> None:
+@both_packs
+def test_the_sample_contract_goes_the_fast_way(make: Compile) -> None:
     """A good event does not go the slow way, as mapping or as model; an exempted identifier does not either."""
     data = person(tags=["x", "y" * 2000])
     unverified = {"identity_number": "110105491231002", "unverified": True}
-    pack = compile_pack(SCHEMA.parsed, SCHEMA.key, "|")
+    pack = make(SCHEMA.parsed, SCHEMA.key, "|")
+    straight = make(
+        SCHEMA.parsed, SCHEMA.key, "|", {"kin.registry.PersonRegistered": (Model, Model.attributes()), **_person_form()}
+    )
     assert pack is not None
+    assert straight is not None
     for event in (data, data | {"person": data["person"] | unverified}):
         assert pack(event) == slowly(SCHEMA, event)
-        straight = SCHEMA.pack_of({"kin.registry.PersonRegistered": (Model, Model.attributes()), **_person_form()})
-        assert straight is not None
         assert straight(Model(**event)) == slowly(SCHEMA, event)
 
 
@@ -136,11 +150,12 @@ def test_a_model_made_without_its_checks_is_checked_when_it_is_packed(changes: d
     assert outcome(packer(Model), event) == outcome(partial(slowly, SCHEMA), event.to_data())
 
 
-def test_several_key_fields_are_joined() -> None:
+@both_packs
+def test_several_key_fields_are_joined(make: Compile) -> None:
     """As ``key_of`` joins them; a null one is refused."""
     facts = PERSON_REGISTERED["hutong"] | {"key": ["number", "person.identity_number", "person.sex", "class", "person.born"]}
     schema = EventSchema({**PERSON_REGISTERED, "hutong": facts})
-    pack = compile_pack(schema.parsed, schema.key, "|")
+    pack = make(schema.parsed, schema.key, "|")
     assert pack is not None
     data = person(**{"class": 0})
     assert pack(data) == slowly(schema, data)
@@ -157,12 +172,15 @@ def read_by_fastavro(schema: Any, body: bytes) -> Any:
     return value
 
 
+@both_reads
 @settings(max_examples=400, deadline=None)
-@given(schemas_with_values(), st.data())
-def test_random_bytes_are_read_as_fastavro_reads_them(pair: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject) -> None:
+@given(pair=schemas_with_values(), data=st.data())
+def test_random_bytes_are_read_as_fastavro_reads_them(
+    make: Compile, pair: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject
+) -> None:
     """Valid bytes are read; cut and changed ones are read the same or not at all."""
     schema = keyless(pair[0])
-    read = compile_read(schema.parsed)
+    read = make(schema.parsed)
     if read is None:
         return
     body = schema.encode(schema.check(pair[1]))
@@ -180,11 +198,12 @@ def test_random_bytes_are_read_as_fastavro_reads_them(pair: tuple[dict[str, Any]
 
 
 @pytest.mark.parametrize("days", [-(10**5), -65, -64, 0, 63, 64, 8191, 8192, 20_000, 10**6, 2_000_000])
-def test_days_of_every_length_are_read(days: int) -> None:
+@both_reads
+def test_days_of_every_length_are_read(make: Compile, days: int) -> None:
     """One to four bytes; three of them have a shortcut."""
     parsed = parse({"type": "record", "name": "t.D", "fields": [{"name": "d", "type": {"type": "int", "logicalType": "date"}}]})
     out = BytesIO()
     fastavro.schemaless_writer(out, parsed.root, {"d": days})
-    read = compile_read(parsed)
+    read = make(parsed)
     assert read is not None
     assert read(out.getvalue(), 0) == read_by_fastavro(parsed.root, out.getvalue())

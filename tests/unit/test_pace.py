@@ -82,6 +82,29 @@ def test_bounds_hold() -> None:
     assert pace.room(pace.limit + 1, 0.1) == 0
 
 
+def test_a_size_that_failed_is_halved_and_not_tried_again_at_once() -> None:
+    """The brokers gave a transaction up at that size; later they may take it."""
+    pace = Pace(most=200_000, seconds=5.0)
+    backlog(pace, 10, MANY)
+    size = pace.limit
+    pace.failed(size)
+    assert pace.limit == size // 2
+    assert max(events for events, _ in backlog(pace, 15, MANY)) == size // 2
+    assert max(events for events, _ in backlog(pace, 20, MANY)) == size
+
+
+def test_a_failure_with_few_events_says_nothing_about_size() -> None:
+    """Nor is any size smaller than the least."""
+    pace = Pace(most=200_000, seconds=5.0)
+    backlog(pace, 10, MANY)
+    size = pace.limit
+    pace.failed(10)
+    assert pace.limit == size
+    for _ in range(10):
+        pace.failed(pace.limit)
+    assert pace.limit == FIRST
+
+
 def test_it_comes_back_when_a_transaction_takes_too_long() -> None:
     """Brokers that have become slow get smaller transactions."""
     pace = Pace(most=200_000, seconds=5.0)

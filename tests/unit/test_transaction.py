@@ -235,6 +235,26 @@ def test_an_unknown_outcome_costs_the_producer(line: Line) -> None:
     assert line.inlet.rewound == [{("pub.t", 0)}]
 
 
+@pytest.mark.parametrize(
+    ("code", "size", "limit"),
+    [
+        (KafkaError._TIMED_OUT, 20_000, 10_000),
+        (KafkaError._TIMED_OUT, 5_000, 20_000),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, 20_000, 20_000),
+    ],
+)
+def test_a_large_transaction_that_fails_is_halved(line: Line, code: int, size: int, limit: int) -> None:
+    """Where it was large, and where what failed may have to do with that."""
+    line.inlet.chunks = [chunk(1)]
+    line.step.step()
+    line.step._pace.limit = 20_000
+    line.outlet.fails["commit"] = KafkaError(code)
+    line.inlet.chunks = [chunk(5_000, start) for start in range(0, size, 5_000)]
+    with pytest.raises(BrokerUnavailable):
+        line.step.step()
+    assert line.step._pace.limit == limit
+
+
 def test_an_abort_that_fails_costs_the_producer_too(line: Line) -> None:
     """Nobody knows how that transaction ends."""
     line.inlet.chunks = [chunk(3), chunk(3)]
