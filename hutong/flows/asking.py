@@ -38,8 +38,7 @@ def take_back(work: Work, *, status: Literal["withdrawn", "late"] = "withdrawn")
     """
     for question in list(open_questions(work.case)):
         question["status"] = status
-        _publish(work, question, "withdrawn")
-        work.note("WITHDRAWN", question)
+        _tell_withdrawn(work, question)
 
 
 def drop_gone(work: Work) -> None:
@@ -47,8 +46,14 @@ def drop_gone(work: Work) -> None:
     for question in list(open_questions(work.case)):
         if question["ask"] not in work.plan.asks:
             question["status"] = "withdrawn"
-            _publish(work, question, "withdrawn")
-            work.note("WITHDRAWN", question, detail="the flow does not ask this any more")
+            _tell_withdrawn(work, question, detail="the flow does not ask this any more")
+
+
+def _tell_withdrawn(work: Work, question: Question, detail: str | None = None) -> None:
+    if question["withdrawn_ms"] is None:  # else its agency has been told, when the time was up
+        question["withdrawn_ms"] = work.at_ms
+        _publish(work, question, "withdrawn")
+        work.note("WITHDRAWN", question, detail=detail)
 
 
 def due(question: Question, until_ms: int) -> Iterator[tuple[int, str]]:
@@ -121,7 +126,7 @@ def _ask(work: Work, plan: AskPlan) -> None:
         except ValueError as error:
             work.failed(f"ask {spec.id}: {error}")
             continue
-        if not isinstance(agency, str):
+        if not isinstance(agency, str) or not agency:
             work.failed(f"ask {spec.id}: no agency is named")
             continue
         question = _question(work, plan, agency, item, number if plan.each else None)
@@ -154,6 +159,7 @@ def _question(work: Work, plan: AskPlan, agency: str, item: Any, number: int | N
         remind_ms=sorted(after(one) for one in spec.remind),
         reminded=0,
         escalate_ms=after(spec.escalate.after) if spec.escalate else None,
+        withdrawn_ms=None,
         answer_id=None,
         answered_ms=None,
         answer=None,

@@ -68,6 +68,7 @@ class Question(TypedDict):
     remind_ms: list[int]
     reminded: int
     escalate_ms: int | None
+    withdrawn_ms: int | None
     answer_id: str | None
     answered_ms: int | None
     answer: dict[str, Any] | None

@@ -203,12 +203,23 @@ def _take(work: Work, stimulus: Stimulus) -> None:
         person=person,
         kept=kept,
     )
-    if work.case["status"] == "expected" and stimulus.does != "open":
-        work.case["held"].append(held)
+    if not work.case["sources"] and stimulus.does != "open":
+        _hold(work, held)
         return
     if stimulus.does == "open" and not work.case["sources"]:
         work.case["trace"] = stimulus.traceparent
     _happen(work, plan, held)
+
+
+def _hold(work: Work, event: Held) -> None:
+    """Keep what overtakes the event that opens its case; whoever signed long ago and takes it back must not be missed."""
+    if event["does"] not in _AWAITED:
+        return  # of somebody without a case, as it is where nothing is awaited
+    case = work.case
+    case["held"].append(event)
+    if case["status"] == "closed":
+        case["status"], case["closed_ms"] = "expected", None
+        case["due_ms"] = work.plan.worktime.after(work.at_ms, work.plan.flow.deadline).ms
 
 
 def _happen(work: Work, plan: EventPlan, event: Held) -> None:
@@ -247,7 +258,7 @@ def _meet_people(work: Work) -> None:
     if people is None or plan.people_each is None or plan.people_id is None:
         return
     found = plan.people_each(work.context())
-    for item in found if isinstance(found, list) else []:
+    for position, item in enumerate(found if isinstance(found, list) else []):
         context = {"item": item}
         try:
             given = bool(plan.people_given(context)) if plan.people_given else False
@@ -256,14 +267,18 @@ def _meet_people(work: Work) -> None:
             work.failed(f"people: {error}")
             continue
         authorised = work.at_ms if given or not people.authorisation else None
-        case["people"][str(id_)] = Person(item=item, authorised_ms=authorised, withdrawn_ms=None, authorisation=None)
+        id_ = f"#{position}" if id_ in (None, "") else str(id_)  # has no number to be known by; the other members do
+        if id_ in case["people"]:
+            work.failed("people: two of them have the same id; both must have authorised")
+            authorised = authorised and case["people"][id_]["authorised_ms"]
+        case["people"][id_] = Person(item=item, authorised_ms=authorised, withdrawn_ms=None, authorisation=None)
     if people.authorisation:
         case["status"] = "waiting"  # until ``_go_on`` finds that all have authorised
 
 
 def _authorise(work: Work, event: Held) -> None:
     person = work.case["people"].get(str(event["person"]))
-    if person is None or work.case["status"] != "waiting":
+    if person is None or work.case["status"] == "closed" or person["authorised_ms"] is not None:
         work.note("NOTED", detail=f"{event['contract']}: {'not of this case' if person is None else 'nothing to authorise'}")
         return
     person["authorised_ms"], person["authorisation"] = work.at_ms, event["kept"]
