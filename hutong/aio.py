@@ -50,6 +50,7 @@ class AsyncPublisher:
         id: str | None = None,
         time: datetime | None = None,
         traceparent: str | None = None,
+        corrects: str | None = None,
     ) -> Confirmed:
         """Check, encode and send an event, and wait for the brokers; raises what ``Publisher.publish`` and its handle raise.
 
@@ -57,7 +58,7 @@ class AsyncPublisher:
         """
         if not self._publisher.is_prepared(event, contract):
             await asyncio.to_thread(self._publisher.prepare, event, contract)
-        handle = await self._send(event, contract, id=id, time=time, traceparent=traceparent)
+        handle = await self._send(event, contract, id=id, time=time, traceparent=traceparent, corrects=corrects)
         if not handle.done():
             await self._settled(handle)
         return handle.result(0)

@@ -37,7 +37,7 @@ CONTENT_TYPE = "application/avro"
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time")
-_READ = frozenset({*_REQUIRED, "ce_agreement", "traceparent", "tracestate"})
+_READ = frozenset({*_REQUIRED, "ce_agreement", "ce_corrects", "traceparent", "tracestate"})
 _REMEMBERED = 10_000  # more than there are pairs of a contract and an agreement
 _good: set[tuple[bytes | None, ...]] = set()  # what events share with others, where it has passed every check
 _MAX_ATTRIBUTE_BYTES = 1024  # identifiers and times; anything longer is not one
@@ -69,6 +69,7 @@ class Attributes:
         agreement: on deliveries, the agreement that granted it (extension attribute).
         traceparent: W3C trace context, where the publisher has one.
         tracestate: W3C trace context, vendors' part.
+        corrects: id of the event of the same contract that this one puts right (extension attribute).
     """
 
     id: str
@@ -78,6 +79,7 @@ class Attributes:
     agreement: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    corrects: str | None = None
 
     def to_headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers in the CloudEvents binary mode, UTF-8."""
@@ -95,6 +97,8 @@ class Attributes:
             headers.append(("traceparent", self.traceparent.encode()))
         if self.tracestate:
             headers.append(("tracestate", self.tracestate.encode()))
+        if self.corrects:
+            headers.append(("ce_corrects", self.corrects.encode()))
         return headers
 
     @classmethod
@@ -113,6 +117,7 @@ class Attributes:
             _optional(fields, "ce_agreement"),
             _optional(fields, "traceparent"),
             _optional(fields, "tracestate"),
+            _optional(fields, "ce_corrects"),
         )
 
 
@@ -148,7 +153,7 @@ def _moment_if_good(fields: dict[str, bytes]) -> datetime | None:
     event_id, trace, state = fields.get("ce_id"), fields.get("traceparent"), fields.get("tracestate")
     if not event_id or len(event_id) > _MAX_ATTRIBUTE_BYTES or not event_id.isascii() or None in fields.values():
         return None
-    if (trace and (len(trace) > _MAX_ATTRIBUTE_BYTES or not trace.isascii())) or state:
+    if (trace and (len(trace) > _MAX_ATTRIBUTE_BYTES or not trace.isascii())) or state or "ce_corrects" in fields:
         return None
     try:
         moment = datetime.fromisoformat(fields["ce_time"].decode())

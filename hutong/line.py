@@ -66,13 +66,17 @@ class Line:
             confirmations=confirmations(contract),
         )
 
-    def headers(self, event_id: str, moment: tuple[str, bytes], trace: str | None) -> list[tuple[str, bytes]]:
+    def headers(
+        self, event_id: str, moment: tuple[str, bytes], trace: str | None, corrects: str | None = None
+    ) -> list[tuple[str, bytes]]:
         """The headers of an event; ``moment`` is its ``ce_time`` header."""
         headers = self.template.copy()
         headers[_ID] = ("ce_id", event_id.encode())
         headers[_TIME] = moment
         if trace:
             headers.append(("traceparent", trace.encode()))
+        if corrects:
+            headers.append(("ce_corrects", corrects.encode()))
         return headers
 
 

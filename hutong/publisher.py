@@ -92,6 +92,7 @@ class Publisher:
         id: str | None = None,
         time: datetime | None = None,
         traceparent: str | None = None,
+        corrects: str | None = None,
         block: bool = True,
     ) -> PublishHandle:
         """Check, encode and send an event; returns at once unless the queue is full.
@@ -102,6 +103,7 @@ class Publisher:
             id: the event id; the same id again marks a repetition. By default a new UUID.
             time: when the change happened; by default now.
             traceparent: W3C trace context; by default OpenTelemetry's current span, if there is one.
+            corrects: id of the event of this contract that this one puts right; recipients see it beside the event's own id.
             block: whether to wait for room in a full queue.
 
         Raises:
@@ -124,10 +126,11 @@ class Publisher:
             event_id = now.prefix + new_tail() if id is None else checked_id(line.contract, id)
             moment = now.header if time is None else _time_header(checked_time(line.contract, time))
             trace = current_trace() if traceparent is None else checked_trace(line.contract, traceparent)
+            wrong = None if corrects is None else checked_id(line.contract, corrects)
         except ContractViolation as violation:
             VIOLATIONS.labels(violation.contract, violation.rule).inc()
             raise
-        handle = self._send(line, key, body, event_id, moment, trace, self.limits.block_seconds if block else 0.0)
+        handle = self._send(line, key, body, event_id, moment, trace, self.limits.block_seconds if block else 0.0, wrong)
         # Confirmations come in while the application only publishes; looking more often than this costs more than it gives.
         if now.millisecond != self._polled:
             self._polled = now.millisecond
@@ -230,6 +233,7 @@ class Publisher:
         moment: tuple[str, bytes],
         trace: str | None,
         block_seconds: float,
+        corrects: str | None = None,
     ) -> PublishHandle:
         value = line.frame + body
         if len(value) > self.limits.max_event_bytes:
@@ -237,7 +241,7 @@ class Publisher:
                 f"{line.contract}: the encoded event has {len(value)} bytes, over the limit of {self.limits.max_event_bytes}; "
                 f"send a reference instead of the content, or raise HUTONG_MAX_EVENT_BYTES and the topic's max.message.bytes"
             )
-        headers = line.headers(event_id, moment, trace)
+        headers = line.headers(event_id, moment, trace, corrects)
         handle = PublishHandle(self, line, event_id)
         self.pending_handles[handle] = None
         try:

@@ -26,7 +26,7 @@ SchemaOf = Callable[[int], EventSchema | None]
 """Schema id -> the contract version written with it; None where the registry knows no such contract schema."""
 
 _PASSED_ON = frozenset(
-    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "traceparent", "tracestate"}
+    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "ce_corrects", "traceparent", "tracestate"}
 )  # a header is outside every agreement: only those that hold no data of the event reach a recipient
 _MAX_HEADERS = 64
 _MAX_HEADER_BYTES = 16_384

@@ -23,7 +23,7 @@ const fn known(name: &'static [u8], required: bool, read: bool, passed_on: bool)
     Known { name, required, read, passed_on }
 }
 
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 10] = [
     known(b"ce_specversion", true, false, true),
     known(b"ce_id", true, true, true),
     known(b"ce_source", true, true, true),
@@ -33,6 +33,7 @@ const KNOWN: [Known; 9] = [
     known(b"traceparent", false, true, true),
     known(b"tracestate", false, true, true),
     known(b"ce_agreement", false, true, false),
+    known(b"ce_corrects", false, true, true),
 ];
 const SPECVERSION: usize = 0;
 const SOURCE: usize = 2;

@@ -47,6 +47,17 @@ def test_each_recipient_gets_what_its_agreement_grants(line: Line) -> None:
     assert benefit.attributes.source == source_of("dvv")
 
 
+def test_a_correction_names_what_it_corrects(line: Line) -> None:
+    """The recipient of the wrong event and of the right one can tell them together."""
+    number = next(_numbers)
+    with line.subscription("kela", "population") as kela:
+        (wrong,) = publish(line, move(number))
+        (right,) = publish(line, move(number), corrects=wrong)
+        first, second = collect(kela, 2)
+    assert (first.attributes.id, first.attributes.corrects) == (wrong, None)
+    assert (second.attributes.id, second.attributes.corrects) == (right, wrong)
+
+
 def test_rows_that_are_not_granted_do_not_arrive(line: Line) -> None:
     """The next event of the same key arrives, the one before it does not."""
     number = next(_numbers)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,12 +142,11 @@ def test_controllers_do_not_take_clients_passwords(bus: RunningBus) -> None:
 def test_everything_listens_on_loopback_alone(bus: RunningBus) -> None:
     """No process of the bus can be reached from another machine."""
     pids = {process.pid for process in processes(bus.home.run)}
-    sockets = {
-        str(link.readlink()).removeprefix("socket:[").removesuffix("]")
-        for pid in pids
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if str(link.readlink()).startswith("socket:[")
-    }
+    targets: list[str] = []
+    for link in (link for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()):
+        with suppress(FileNotFoundError):  # closed since it was listed
+            targets.append(str(link.readlink()))
+    sockets = {one.removeprefix("socket:[").removesuffix("]") for one in targets if one.startswith("socket:[")}
     listening = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

@@ -134,6 +134,7 @@ NAMES = [
     "traceparent",
     "tracestate",
     "ce_agreement",
+    "ce_corrects",
 ]
 EXTRA = st.tuples(st.sampled_from([*NAMES, "x", "y", "CE_ID", "文", "ce_subject"]), st.none() | ANY)
 
@@ -192,6 +193,8 @@ def test_headers_are_taken_as_the_rules_say() -> None:
     [
         (headers(), True),
         ([*headers(), ("traceparent", b"00-aa-bb-01"), ("tracestate", b"a=b"), ("ce_agreement", b"forged"), ("x", b"y")], True),
+        ([*headers(), ("ce_corrects", b"an-id")], True),
+        ([*headers(), ("ce_corrects", b"a" * 1025)], False),
         (headers(ce_time=b"2024-02-29T23:59:59+23:59"), True),
         (headers(ce_time=b"0001-01-01T00:00:00Z"), True),
         (headers(ce_time=b"9999-12-31T23:59:59.999999-23:59"), True),
