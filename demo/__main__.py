@@ -1,6 +1,6 @@
 """The demonstration: ``python -m demo`` (or ``hutong demo``, or ``make demo``).
 
-Brings the bus up, plays both acts, settles the account from the sources' own books, and exits 1 if it does not add up.
+Brings the bus up, plays its acts, settles the account from the sources' own books, and exits 1 if it does not add up.
 Neighbours: ``stage`` is the run, ``report`` what is said of it.
 """
 
@@ -41,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="decides all that happens (default %(default)s)")
     parser.add_argument("--persons", type=int, default=PERSONS, help="size of the population (default %(default)s)")
     parser.add_argument("--months", type=int, default=MONTHS, help="simulated months (default %(default)s)")
+    parser.add_argument("--verifications", type=int, default=500, help="families that are verified (default %(default)s)")
+    parser.add_argument("--deaths", type=int, default=200, help="deaths that agencies act upon (default %(default)s)")
+    parser.add_argument("--coordinators", type=int, default=1, help="coordinators that share the cases (default %(default)s)")
     parser.add_argument("--routers", type=int, default=1, help="routers that share the work (default %(default)s)")
     parser.add_argument("--schemas", type=Path, default=Path(os.environ.get("HUTONG_SCHEMAS") or "schemas"))
     parser.add_argument("--keep", action="store_true", help="leave the bus and the departments' databases running")
@@ -48,8 +51,11 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     home, console = Home.find(), Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    size = Size(seed=asked.seed, persons=asked.persons, months=asked.months)
-    stage = Stage(home=home, schemas=asked.schemas, size=size, routers=asked.routers, console=console)
+    size = Size(
+        seed=asked.seed, persons=asked.persons, months=asked.months, verifications=asked.verifications, deaths=asked.deaths
+    )
+    shares = {"routers": asked.routers, "coordinators": asked.coordinators}
+    stage = Stage(home=home, schemas=asked.schemas, size=size, **shares, console=console)
     try:
         run = stage.play(keep=asked.keep)
     except HutongError as error:

@@ -174,13 +174,6 @@ class Account:
         strays = self.lost + self.duplicated + self.unknown + self.wrongly_quarantined
         return not strays and all(one.adds_up for one in self.agreements)
 
-    def last_line(self) -> str:
-        """The run in one line."""
-        return (
-            f"demo: published={self.published} delivered={self.delivered} filtered={self.filtered} "
-            f"quarantined={self.quarantined} lost={self.lost} duplicated={self.duplicated}"
-        )
-
 
 def settle(
     rights: Iterable[Right],

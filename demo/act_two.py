@@ -30,7 +30,7 @@ from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
 from hutong.transport import subject_of
 
-__all__ = ["await_holdings", "books", "create_databases", "live", "start_relays", "write_garbage"]
+__all__ = ["await_holdings", "books", "create_databases", "live", "start_relays", "tally_of", "write_garbage"]
 
 GARBAGE_ON = "mca.funeral.cremation_recorded"
 """The contract whose topic somebody writes to without the SDK."""
@@ -85,17 +85,17 @@ def live(crew: Crew, server: PostgresServer, cases: Path, clock: Clock, tell: Ca
         crew.look()
         tell(sum(_recorded(crew.log_of(name)) for name in names.values()))
     for department, name in names.items():
-        if not _tally(crew.log_of(name)).get("done"):
+        if not tally_of(crew.log_of(name)).get("done"):
             raise HutongError(f"the application of {department} failed: {last_words(crew.log_of(name))}")
 
 
 def _recorded(log: Path) -> int:
-    tally = _tally(log)
+    tally = tally_of(log)
     return int(tally.get("committed", 0)) + int(tally.get("refused", 0))
 
 
-def _tally(log: Path) -> dict[str, Any]:
-    """What an application last said of its work, from the last whole line of its log."""
+def tally_of(log: Path) -> dict[str, Any]:
+    """What a process last said of its work, from the last whole line of its log."""
     for line in reversed(log.read_text("utf-8").splitlines()[-2:]):
         try:
             tally = json.loads(line)

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.account import Account, AgreementAccount
-from demo.figures import Rate, percentile, sample_lines
+from demo.case_account import CaseAccount
+from demo.figures import Rate, masked, percentile, sample_lines
 
 __all__ = ["Run", "show", "write"]
 
@@ -32,7 +33,8 @@ class Run:
         seed: decides all that happens.
         seconds: step -> how long it took.
         registers: what each recipient of the register rebuilt: words, and whether it equals the source.
-        account: the account.
+        account: the account of events and deliveries.
+        cases: the account of the cases.
         refused: entries that the contracts refused at the counters.
         slips: entries with a slip of the pen, all of which had to be refused.
         reasons: reason -> records in quarantine.
@@ -44,6 +46,7 @@ class Run:
     seconds: Mapping[str, float]
     registers: Sequence[tuple[str, bool]]
     account: Account
+    cases: CaseAccount
     refused: int
     slips: int
     reasons: Mapping[str, int]
@@ -53,7 +56,23 @@ class Run:
     @property
     def adds_up(self) -> bool:
         """Whether everything is as it must be."""
-        return self.account.adds_up and self.refused == self.slips and all(equal for _, equal in self.registers)
+        whole = self.account.adds_up and not self.cases.unsettled and self.cases.cases == self.cases.reports
+        return whole and self.refused == self.slips and all(equal for _, equal in self.registers)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """All events of the run, the answers to cases included."""
+        counts = {name: getattr(self.account, name) for name in _TOTALS}
+        counts["published"] += self.cases.answers
+        counts["quarantined"] += self.cases.quarantined
+        return counts
+
+    def last_line(self) -> str:
+        """The run in one line."""
+        return f"demo: {' '.join(f'{name}={count}' for name, count in self.totals.items())} {self.cases.last_words()}"
+
+
+_TOTALS = ("published", "delivered", "filtered", "quarantined", "lost", "duplicated")
 
 
 def show(run: Run, console: Console) -> None:
@@ -71,9 +90,11 @@ def show(run: Run, console: Console) -> None:
         + (", ".join(f"{reason} {count}" for reason, count in sorted(run.reasons.items())) or "nothing"),
         markup=False,
     )
+    for line in _cases(run.cases):
+        console.print(line, markup=False)
     for problem in problems(run):
         console.print(f"[red]does not add up:[/red] {problem}")
-    console.print(run.account.last_line(), markup=False, soft_wrap=True)
+    console.print(run.last_line(), markup=False, soft_wrap=True)
 
 
 def problems(run: Run) -> list[str]:
@@ -88,7 +109,16 @@ def problems(run: Run) -> list[str]:
             found.append(f"{count} {words}")
     if run.refused != run.slips:
         found.append(f"{run.refused} entries were refused at the counters, {run.slips} had a slip")
+    for case, wrong_there in list(run.cases.problems.items())[:_MOST_CASES]:
+        found.append(f"case {masked('identity_number', case)}: {'; '.join(wrong_there)}")
+    if (more := run.cases.unsettled - _MOST_CASES) > 0:
+        found.append(f"{more} more cases are not as they must be")
+    if run.cases.cases != run.cases.reports:
+        found.append(f"{run.cases.cases} cases were opened, of {run.cases.reports} there is one report")
     return found + [f"register: {words}" for words, equal in run.registers if not equal]
+
+
+_MOST_CASES = 20  # told one by one; where there are more, they have a common reason
 
 
 _WRONG = ("lost", "duplicated", "undue", "differing", "disordered")
@@ -107,13 +137,11 @@ def write(run: Run, path: Path) -> None:
     document = {
         "format": FORMAT,
         "adds_up": run.adds_up,
-        "line": account.last_line(),
+        "line": run.last_line(),
         "seed": run.seed,
         "seconds": {step: round(seconds, 2) for step, seconds in run.seconds.items()},
-        "totals": {
-            name: getattr(account, name)
-            for name in ("published", "delivered", "filtered", "quarantined", "lost", "duplicated", *_STRAYS)
-        },
+        "totals": run.totals | {name: getattr(account, name) for name in _STRAYS},
+        "cases": _cases_as_json(run.cases),
         "problems": problems(run),
         "agreements": [_as_json(one) for one in account.agreements],
         "registers": [{"register": words, "equal": equal} for words, equal in run.registers],
@@ -136,6 +164,27 @@ def _as_json(one: AgreementAccount) -> dict[str, Any]:
         **{name: getattr(one, name) for name in counts},
         "latency_ms": {"p50": percentile(one.latencies, 0.5), "p99": percentile(one.latencies, 0.99)},
         "sample": _sample(one),
+    }
+
+
+def _cases(cases: CaseAccount) -> list[str]:
+    def counted(counts: Mapping[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
+
+    return [
+        f"cases: {cases.cases}, ended {counted(cases.results)}; {cases.reminders} reminders, {cases.late} answers came late, "
+        f"{cases.discrepancies} discrepancies; {cases.overpaid:,.2f} yuan were paid after deaths",
+        f"refused answers: {counted(cases.refused)}; answers to no case, in quarantine: {cases.quarantined}",
+        f"what was special: {counted(cases.stories)}",
+    ]
+
+
+def _cases_as_json(cases: CaseAccount) -> dict[str, Any]:
+    counts = ("cases", "reports", "answers", "quarantined", "late", "reminders", "discrepancies", "unsettled")
+    return {
+        **{name: getattr(cases, name) for name in counts},
+        **{name: dict(sorted(getattr(cases, name).items())) for name in ("refused", "stories", "results")},
+        "overpaid": f"{cases.overpaid:.2f}",
     }
 
 

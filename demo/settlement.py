@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from confluent_kafka import Message
 
 from demo import act_one
 from demo.account import Committed, Held, Published, settle
+from demo.act_three import EMITTED, Cast
 from demo.figures import Rate, rate_of
 from demo.ministries import Ministries
 from demo.register import Revision
@@ -25,7 +26,22 @@ from hutong.decoding import Decoder
 from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
 
-__all__ = ["Evidence", "settle_run"]
+__all__ = ["Books", "Evidence", "settle_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What the departments of act two know.
+
+    Attributes:
+        committed: the events of their books.
+        refused: entries that were refused at the counters.
+        broken: contract -> the event ids that broken records claim.
+    """
+
+    committed: Sequence[Committed]
+    refused: int
+    broken: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +51,16 @@ class Evidence:
     Attributes:
         rights: every agreement.
         issues: the register's issues.
-        committed: the events of the departments' books.
-        refused: entries that were refused at the counters.
-        broken: contract -> the event ids that broken records claim.
+        books: act two.
         ministries: who holds what.
+        cast: act three.
     """
 
     rights: Sequence[Right]
     issues: Sequence[Revision]
-    committed: Sequence[Committed]
-    refused: int
-    broken: Mapping[str, Sequence[str]]
+    books: Books
     ministries: Ministries
+    cast: Cast
 
 
 def settle_run(evidence: Evidence, *, seed: int, slips: int, seconds: dict[str, float], memory: Mapping[str, int]) -> Run:
@@ -60,22 +74,25 @@ def settle_run(evidence: Evidence, *, seed: int, slips: int, seconds: dict[str, 
 
 def _settle_run(evidence: Evidence, *, seed: int, slips: int, seconds: dict[str, float], memory: Mapping[str, int]) -> Run:
     settings = Settings.resolve("operator")
-    contracts = sorted({DIVISIONS, *(event.contract for event in evidence.committed), *evidence.broken})
+    committed = [*evidence.books.committed, *evidence.cast.sources()]
+    contracts = sorted({DIVISIONS, *(event.contract for event in committed), *evidence.books.broken})
     messages = list(read_topics(settings, [f"pub.{contract}" for contract in contracts]))
     published = list(published_on(messages))
     quarantined = list(quarantined_on(read_topics(settings, [f"quarantine.{contract}" for contract in contracts])))
-    held = list(evidence.ministries.held())
+    emitted = {right.agreement for right in evidence.rights if right.contract in EMITTED}
+    held, reports = _apart(evidence.ministries.held(), emitted)
     register = list(register_events(evidence.issues, _register_ids(settings, messages)))
-    account = settle(evidence.rights, [*register, *evidence.committed], published, held, evidence.broken, quarantined)
+    account = settle(evidence.rights, [*register, *committed], published, held, evidence.books.broken, quarantined)
     return Run(
         seed=seed,
         seconds=seconds,
         registers=act_one.compare(evidence.issues, held),
         account=account,
-        refused=evidence.refused,
+        cases=evidence.cast.settle(reports),
+        refused=evidence.books.refused,
         slips=slips,
         reasons=Counter(record.reason for record in quarantined),
-        rates=_rates(published, held),
+        rates=_rates({event.id for event in evidence.books.committed}, published, held),
         memory=memory,
     )
 
@@ -92,9 +109,17 @@ def _register_ids(settings: Settings, messages: Iterable[Message]) -> dict[tuple
     return ids
 
 
-def _rates(published: Sequence[Published], held: Sequence[Held]) -> dict[str, Rate]:
-    """How fast the departments' events went through each stage, the register left aside."""
-    lived = {record.id: record for record in published if record.contract != DIVISIONS}
+def _apart(held: Iterable[Held], agreements: Set[str]) -> tuple[list[Held], list[Held]]:
+    """What sources sent, and what flows did: the two are judged by different accounts."""
+    parts: tuple[list[Held], list[Held]] = [], []
+    for one in held:
+        parts[one.agreement in agreements].append(one)
+    return parts
+
+
+def _rates(lived_through: Set[str], published: Sequence[Published], held: Sequence[Held]) -> dict[str, Rate]:
+    """How fast the events of act two went through each stage."""
+    lived = {record.id: record for record in published if record.id in lived_through}
     delivered = [delivery for delivery in held if delivery.id in lived]
     return {
         "applications (business change and event committed)": rate_of(record.made_ms for record in lived.values()),

