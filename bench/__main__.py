@@ -45,17 +45,20 @@ _MAKERS: dict[str, Callable[[Case], list[Contender]]] = {
     "raw_copy": lambda case: [RawCopy(size=size) for size in case.timeable_copy_sizes],
 }
 
-_LATENCY, _ENDURANCE, _SDK = "latency", "endurance", "sdk"
+_LATENCY, _ENDURANCE, _SDK, _COORDINATION = "latency", "endurance", "sdk", "coordination"
 _OTHERS = {
     _LATENCY: "published to readable, at 1,000 and at 20,000 events/s, Hutong and Kafka Streams with its defaults",
     _ENDURANCE: "at full load: memory over time, agreements and routers that come and go",
     _SDK: "publishing and receiving in one process, and confluent-kafka's Avro classes",
+    _COORDINATION: "cases of a flow through coordinators: rate, latency, and starting with many that are open",
 }
 _RATES = {1_000: 3, 20_000: 2}  # events a second -> rounds; the targets are at the first
 _LATENCY_SECONDS = (12, 15)  # of warming and of measurement
 _QUICK_SECONDS = (6, 6)
 _SDK_EVENTS, _SDK_ROUNDS = 100_000, 3
 _REVOCATIONS = 5
+_CASES = {"cases": 3_000, "rate": 40.0, "seconds": 15.0, "open_cases": 100_000}
+_QUICK_CASES = {"cases": 500, "rate": 20.0, "seconds": 5.0, "open_cases": 5_000}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -127,8 +130,9 @@ def _parts(bus: Bus, options: argparse.Namespace, folder: Path) -> dict[str, Cal
         _LATENCY: partial(latencies, bus, folder, quick=options.quick, rounds=options.rounds),
         _ENDURANCE: partial(endurance, bus, folder, minutes=options.minutes),
         _SDK: partial(speed_of_sdk, bus, rounds=options.rounds or _SDK_ROUNDS),
+        _COORDINATION: partial(coordination, bus, folder, quick=options.quick),
     }
-    return parts | {name: asked[name] for name in others if name == _LATENCY or not options.quick}
+    return parts | {name: asked[name] for name in others if name in (_LATENCY, *options.case) or not options.quick}
 
 
 def compare(bus: Bus, case: Case, wanted: Sequence[str], rounds: int, folder: Path) -> dict[str, Any]:
@@ -217,6 +221,15 @@ def speed_of_sdk(bus: Bus, *, rounds: int) -> dict[str, Any]:
     figures = sdk.run(bus.home, "schemas", rounds, _SDK_EVENTS, beside=problem is None)
     document = report.sdk_document(figures, {"AvroSerializer, AvroDeserializer": problem} if problem else {})
     print(report.sdk_table(document), flush=True)
+    return document
+
+
+def coordination(bus: Bus, folder: Path, *, quick: bool) -> dict[str, Any]:
+    """Cases through coordinators, on the sample contracts; prints what came of it."""
+    from bench import coordination as cases  # as above
+
+    document = cases.Coordination(bus, folder).run(**(_QUICK_CASES if quick else _CASES))  # type: ignore[arg-type]
+    print(cases.table(document), flush=True)
     return document
 
 

@@ -5,10 +5,11 @@ Neighbours: ``step`` calls this after every stimulus and as time passes; ``answe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from hutong.flows.case import Person, Question, open_questions, rfc3339_ms
+from hutong.flows.expressions import MEMO
 from hutong.flows.plan import AskPlan
 from hutong.flows.work import Work
 
@@ -17,10 +18,14 @@ __all__ = ["act", "ask", "drop_gone", "due", "has_more_to_ask", "take_back"]
 
 def ask(work: Work) -> None:
     """Ask everything whose turn has come."""
-    while ready := [plan for plan in _unasked(work) if _turn(work, plan)]:
+    if not (ready := [plan for plan in _unasked(work) if _turn(work, plan)]):
+        return
+    shared = _shared(work)  # no question changes what the others see of the case
+    while ready:
         for plan in ready:
             work.case["done"].append(plan.spec.id)
-            _ask(work, plan)
+            _ask(work, plan, shared)
+        ready = [plan for plan in _unasked(work) if _turn(work, plan)]
 
 
 def has_more_to_ask(work: Work) -> bool:
@@ -107,17 +112,23 @@ def _leads_to(work: Work, plan: AskPlan, awaited: set[str]) -> bool:
     return False
 
 
-def _ask(work: Work, plan: AskPlan) -> None:
-    spec, answers = plan.spec, work.answers()
+def _shared(work: Work) -> dict[str, Any]:
+    """What every question of a moment may say."""
+    people = [_as_asked(person) for person in work.case["people"].values()]
+    return {"answers": work.answers(), "people": people, MEMO: {}}
+
+
+def _ask(work: Work, plan: AskPlan, shared: Mapping[str, Any]) -> None:
+    spec = plan.spec
     try:
         items: list[Any] = [None]
         if plan.each is not None:
-            items = list(plan.each(work.context(answers=answers)) or [])
+            items = list(plan.each(work.context(**shared)) or [])
     except (ValueError, TypeError) as error:
         work.failed(f"ask {spec.id}: {error}")
         return
     for number, item in enumerate(items, 1):
-        context = work.context(answers=answers)
+        context = work.context(**shared)
         context["item"] = item
         try:
             if plan.when is not None and not plan.when(context):
@@ -131,7 +142,7 @@ def _ask(work: Work, plan: AskPlan) -> None:
             continue
         question = _question(work, plan, agency, item, number if plan.each else None)
         work.case["questions"][question["number"]] = question
-        if _publish(work, question, 0):
+        if _publish(work, question, 0, shared):
             work.note("ASKED", question)
         else:
             question["status"] = "failed"
@@ -172,7 +183,7 @@ def _as_asked(person: Person) -> Any:
     return {**item, "authorisation": person["authorisation"]} if isinstance(item, dict) else item
 
 
-def _publish(work: Work, question: Question, what: int | str) -> bool:
+def _publish(work: Work, question: Question, what: int | str, shared: Mapping[str, Any] | None = None) -> bool:
     """The question as the agency gets it: at first (0), as a reminder (1, 2, ...), or ``withdrawn``."""
     plan = work.plan.asks.get(question["ask"])
     words = plan.spec.question if plan else work.plan.flow.title
@@ -184,7 +195,6 @@ def _publish(work: Work, question: Question, what: int | str) -> bool:
         "reminder": what if isinstance(what, int) else question["reminded"],
         "withdrawn": what == "withdrawn",
     }
-    people = [_as_asked(person) for person in work.case["people"].values()]
-    context = work.context(answers=work.answers(), people=people, question=about)
+    context = work.context(**(_shared(work) if shared is None else shared), question=about)
     context["item"] = question["item"]
     return work.emit(work.plan.question, context, question["number"], what)

@@ -6,6 +6,7 @@ with this, ``shape`` makes the result fit a contract.
 
 from __future__ import annotations
 
+import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -17,7 +18,7 @@ from hutong.agreements.cel import compile_expression
 from hutong.errors import DeclarationError
 from hutong.flows.flow import Expression
 
-__all__ = ["Context", "Value", "compile_condition", "compile_tree", "compile_value", "follow"]
+__all__ = ["MEMO", "Context", "Value", "compile_condition", "compile_tree", "compile_value", "follow"]
 
 Context = Mapping[str, Any]
 """What an expression sees, by name."""
@@ -25,7 +26,15 @@ Context = Mapping[str, Any]
 Value = Callable[[Context], Any]
 """Context -> value; raises ``ValueError`` where there is none."""
 
+MEMO = ""
+"""Where a context may have a ``dict`` for values that are the same for all questions asked at once; no expression sees it."""
+
 _FORMS = frozenset(Expression.model_fields)
+_SHARED = frozenset({"flow", "data", "people", "answers"})  # what does not differ between those questions
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LOOP = re.compile(r"\(\s*([A-Za-z_]\w*)\s*,")
+_ODD_DOT = re.compile(r"(?<![\w)\]}'])\.")
+_CHAIN = re.compile(r"(?<![\w.])(?<!\.\s)([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*(?![\w(]|\s*\())*)")
 
 
 def follow(path: str) -> Value:
@@ -55,7 +64,7 @@ def compile_value(expression: Expression, known: frozenset[str], *, converted: b
         DeclarationError: it refers to something else, or does not compile.
     """
     if expression.cel is not None:
-        return compile_expression(expression.cel, known, _FUNCTIONS, converted=converted)
+        return _compile(expression.cel, known, converted)
     if expression.path is None:
         constant = expression.constant
         return lambda _: constant
@@ -71,7 +80,7 @@ def compile_condition(text: str, known: frozenset[str], *, converted: bool = Tru
     Raises:
         DeclarationError: it does not compile.
     """
-    evaluate = compile_expression(text, known, _FUNCTIONS, converted=converted)
+    evaluate = _compile(text, known, converted)
 
     def holds(context: Context) -> bool:
         value = evaluate(context)
@@ -80,6 +89,62 @@ def compile_condition(text: str, known: frozenset[str], *, converted: bool = Tru
         return value
 
     return holds
+
+
+def _compile(text: str, known: frozenset[str], converted: bool) -> Value:
+    """An expression that is given no more of what a case knows than it reads: CEL copies all that it is given, every time."""
+    evaluate = compile_expression(text, known, _FUNCTIONS, converted=converted)
+    parts = _read(text, known) if converted else {}
+    if not parts:
+        return evaluate
+    shared = parts.keys() <= _SHARED
+
+    def value(context: Context) -> Any:
+        memo = context.get(MEMO) if shared else None
+        if memo is not None and value in memo:
+            return memo[value]
+        found = evaluate(
+            {**context, **{name: _part_of(context[name], wanted) for name, wanted in parts.items() if name in context}}
+        )
+        if memo is not None:
+            memo[value] = found
+        return found
+
+    return value
+
+
+def _read(text: str, known: frozenset[str]) -> dict[str, dict[str, Any]]:
+    """What an expression reads, by name: the fields, and of each the fields; nothing below is all of it. Empty where in doubt."""
+    text = _QUOTED.sub("''", text)
+    if _ODD_DOT.search(text):
+        return {}
+    bound = set(_LOOP.findall(text))  # these may hide a name, and what follows it is another's
+    found: dict[str, dict[str, Any]] = {}
+    whole: set[int] = set()
+    for name, path in _CHAIN.findall(text):
+        if name not in known:
+            continue
+        here = found.setdefault(name, {})
+        segments = [] if name in bound else path.split(".")[1:]
+        for segment in segments:
+            here = here.setdefault(segment, {})
+        whole.add(id(here))
+    for tree in found.values():
+        _prune(tree, whole)
+    return found
+
+
+def _prune(tree: dict[str, Any], whole: set[int]) -> None:
+    if id(tree) in whole:
+        tree.clear()
+    for below in tree.values():
+        _prune(below, whole)
+
+
+def _part_of(value: Any, wanted: Mapping[str, Any]) -> Any:
+    if not wanted or type(value) is not dict:
+        return value
+    return {name: _part_of(value[name], below) for name, below in wanted.items() if name in value}
 
 
 def compile_tree(tree: Mapping[str, Any], known: frozenset[str], place: str = "") -> Value:

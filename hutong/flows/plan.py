@@ -12,6 +12,7 @@ from typing import Any
 
 from hutong.contracts.avro import Schema
 from hutong.contracts.schema import EventSchema
+from hutong.contracts.shape import fingerprint
 from hutong.errors import DeclarationError
 from hutong.flows.case import number_of
 from hutong.flows.expressions import Context, Value, compile_condition, compile_tree, compile_value, follow
@@ -79,25 +80,28 @@ class RulePlan:
 class EmissionPlan:
     """An event that the flow publishes.
 
+    Attributes:
+        contract, version, shape: its contract, which version of it, and the fingerprint of that.
+
     Raises:
         DeclarationError: an expression is wrong.
     """
 
     def __init__(self, spec: Emission, schema: EventSchema, known: frozenset[str]) -> None:
         self.contract = spec.contract
+        self.version, self.shape = schema.version, fingerprint(schema.parsed)
         self._schema = schema
-        self._tree, self._shape = compile_tree(spec.fields, known), compile_shape(schema.parsed)
+        self._tree, self._fit = compile_tree(spec.fields, known), compile_shape(schema.parsed)
 
-    def make(self, context: Context) -> dict[str, Any]:
-        """The event's data, as its contract wants it.
+    def make(self, context: Context) -> tuple[dict[str, Any], str, bytes]:
+        """The event's data, as its contract wants it, and their key and Avro value.
 
         Raises:
             ValueError: an expression has no value.
             ContractViolation: what came out breaks the contract.
         """
-        made: dict[str, Any] = self._shape(self._tree(context))
-        self._schema.pack(made)
-        return made
+        made: dict[str, Any] = self._fit(self._tree(context))
+        return made, *self._schema.pack(made)
 
 
 class FlowPlan:

@@ -24,15 +24,20 @@ class Emitted:
     """An event to be published in the flow owner's name.
 
     Attributes:
-        contract: its contract.
+        contract, version, shape: its contract, which version of it, and the fingerprint of that.
         data: as the contract wants it.
+        key, body: the same as it is sent.
         id: deterministic: the same event, whoever emits it and how often.
         time: when it came about.
         traceparent: of the event that opened the case.
     """
 
     contract: str
+    version: int
+    shape: str
     data: dict[str, Any]
+    key: str
+    body: bytes
     id: str
     time: datetime
     traceparent: str | None
@@ -103,7 +108,7 @@ class Work:
     def emit(self, emission: EmissionPlan, context: Mapping[str, Any], *name: object) -> bool:
         """Make an event; where its flow makes a wrong one, that is said on the timeline, and the case goes on."""
         try:
-            data = emission.make(context)
+            data, key, body = emission.make(context)
         except (ValueError, ContractViolation) as error:
             if emission is not self.plan.progress:  # which would only fail again
                 self.failed(f"{emission.contract} cannot be made: {error}")
@@ -111,7 +116,11 @@ class Work:
         self.emitted.append(
             Emitted(
                 contract=emission.contract,
+                version=emission.version,
+                shape=emission.shape,
                 data=data,
+                key=key,
+                body=body,
                 id=event_id(self.case["number"], *name),
                 time=datetime.fromtimestamp(self.at_ms / 1000, UTC),
                 traceparent=self.case["trace"],
