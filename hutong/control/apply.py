@@ -170,7 +170,9 @@ class _Work:
         write(self.settings, AGREEMENTS_TOPIC, {id_: grant.to_json() for id_, grant in grants.items()})
 
     def flows(self, changes: list[Change]) -> None:
-        write(self.settings, FLOWS_TOPIC, {change.name: self.wanted.flows[change.name].to_json() for change in changes})
+        wanted, there, now_ms = self.wanted.flows, self.found.flows, time.time_ns() // 1_000_000
+        records = {change.name: wanted[change.name].after(there.get(change.name), now_ms) for change in changes}
+        write(self.settings, FLOWS_TOPIC, {id_: record.to_json() for id_, record in records.items()})
 
     def remove(self, changes: list[Change], tell: Tell) -> None:
         """What has gone: users before their rules, since the rules tell whose users they were."""

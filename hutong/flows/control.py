@@ -19,7 +19,7 @@ from hutong.flows.flow import Flow
 from hutong.flows.plan import FlowPlan, contracts_of
 from hutong.flows.worktime import StateCouncil, WorkTime
 
-__all__ = ["FlowRecord", "key_name", "plans_of"]
+__all__ = ["FlowRecord", "key_name", "plans_of", "since_of"]
 
 
 def key_name(flow: str) -> str:
@@ -39,6 +39,8 @@ class FlowRecord(BaseModel):
         flow: the declaration.
         schemas: the newest annotated schema of every contract that it takes or emits.
         timezone: in which its days begin and end.
+        since: from when on events open cases and happen to them, in milliseconds since the epoch: the moment of its first
+            application, so that a new flow does not go through all that was ever published.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -47,6 +49,7 @@ class FlowRecord(BaseModel):
     flow: Annotated[Flow, PlainSerializer(_declared)]
     schemas: dict[str, dict[str, Any]]
     timezone: str
+    since: int = 0
 
     @classmethod
     def of(cls, flow: Flow, schemas: Mapping[str, Schema], timezone: str) -> FlowRecord:
@@ -56,6 +59,15 @@ class FlowRecord(BaseModel):
     def to_json(self) -> bytes:
         """As it goes onto the topic."""
         return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")).encode()
+
+    def after(self, there: bytes | None, now_ms: int) -> FlowRecord:
+        """The record as it takes the place of what stands on the topic: looking at events since the same moment.
+
+        Args:
+            there: what stands there; None where the flow is new, or new again.
+            now_ms: from when on a new one looks at events.
+        """
+        return self.model_copy(update={"since": now_ms if there is None else since_of(there)})
 
     @classmethod
     def from_json(cls, document: bytes) -> FlowRecord:
@@ -91,6 +103,15 @@ def plans_of(entries: Mapping[str, bytes], secret_of: Callable[[str], bytes]) ->
         secret = secret_of(key_name(id_)) if record.flow.personal_key else None
         plans[id_] = FlowPlan(record.flow, record.schemas, worktimes[record.timezone], secret)
     return plans
+
+
+def since_of(document: bytes) -> int:
+    """From when on a flow of ``ctl.flows`` looks at events; 0 where its record does not say, or cannot be read."""
+    try:
+        since = json.loads(document).get("since", 0)
+    except (ValueError, AttributeError):
+        return 0
+    return since if isinstance(since, int) else 0
 
 
 def _worktime(timezone: str, flow: str) -> WorkTime:

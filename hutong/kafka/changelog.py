@@ -1,6 +1,7 @@
 """A compacted topic of several partitions as the stream of its changes: read to its end, or followed; nothing of it is kept.
 
-Neighbours: ``compacted`` reads a topic of one partition as a map; ``hutong cases`` reads the table of cases with this.
+States that are older than one that came before them are left out, see ``positions``. Neighbours: ``compacted`` reads a topic of
+one partition as a map; ``hutong cases`` reads the table of cases with this.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from hutong.errors import BrokerUnavailable, ConfigurationError
 from hutong.kafka.compacted import compacted_consumer
 from hutong.kafka.errors import translate
+from hutong.kafka.positions import Newest
 from hutong.kafka.settings import Settings
 
 __all__ = ["changes"]
@@ -57,6 +59,7 @@ def _partitions(consumer: Consumer, settings: Settings, topic: str, missing: str
 
 def _values(consumer: Consumer, settings: Settings, topic: str, behind: set[int], *, follow: bool) -> Iterator[bytes | None]:
     deadline = time.monotonic() + _SECONDS
+    newest = Newest()
     while behind or follow:
         message = consumer.poll(0.5)
         if message is None:
@@ -66,7 +69,7 @@ def _values(consumer: Consumer, settings: Settings, topic: str, behind: set[int]
         deadline = time.monotonic() + _SECONDS
         error = message.error()
         if error is None:
-            if (value := message.value()) is not None:
+            if (value := message.value()) is not None and newest.takes(message.key() or b"", value):
                 yield value
         elif error.code() == KafkaError._PARTITION_EOF:
             if behind and not (behind := behind - {message.partition()}) and follow:

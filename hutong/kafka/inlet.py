@@ -107,9 +107,10 @@ class Inlet:
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
-        if self._inbox is not None:
+        inbox, self._inbox = self._inbox, None  # leaving may bring a last change of partitions, which is not the inbox's any more
+        if inbox is not None:
             self._latest.close()  # an error that ends the router may still refer to it
-            self._inbox.close()
+            inbox.close()
         self._consumer.close()
 
     def _fetch(self, most: int, seconds: float, error: KafkaError | None = None) -> Chunk:

@@ -9,6 +9,7 @@ import sys
 
 from hutong.errors import HutongError
 from hutong.home import Home
+from hutong.kafka.changelog_writer import ChangelogWriter
 from hutong.kafka.clients import KafkaSender
 from hutong.kafka.control import ControlTopic
 from hutong.kafka.registry import Registry
@@ -21,6 +22,7 @@ from services.coordinator.app import CasesApp
 from services.coordinator.cases import Worker
 from services.coordinator.events import Events
 from services.coordinator.flows import Flows
+from services.coordinator.inbox import STATE
 from services.coordinator.intake import IntakeHandler
 from services.coordinator.line import Both, IntakeLine
 from services.coordinator.outbound import Outbound
@@ -34,6 +36,7 @@ _LOG = logging.getLogger("hutong")
 PRINCIPAL = "services"
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 5.0
+_LEASE = 0.8  # of the session: the brokers' clock and this one's need not run alike
 
 
 def main(arguments: list[str]) -> None:
@@ -51,12 +54,12 @@ def main(arguments: list[str]) -> None:
     intake = IntakeLine(settings, own, control, flows, handler, health=intake_health, stop=stop)
 
     async def cases() -> None:
-        outbound = Outbound(settings)
         service = CaseService(
             CasesApp(settings, own, home),
             flows=flows,
-            worker=Worker(flows, Events(registry), outbound),
-            outbound=outbound,
+            worker=Worker(flows, Events(registry), Outbound(settings)),
+            changelog=ChangelogWriter(settings, STATE, seconds=own.session_seconds / 2),
+            lease_seconds=own.session_seconds * _LEASE,
             clock=KafkaSender(settings),
             watch=Watch(settings),
             batch_records=own.batch_records,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import faust
@@ -17,6 +17,7 @@ from yarl import URL
 
 from hutong.errors import ConfigurationError
 from hutong.home import Home
+from hutong.kafka.positions import position_of
 from hutong.kafka.settings import Settings
 from services.coordinator.inbox import INBOX, STATE
 from services.coordinator.settings import CoordinatorSettings
@@ -25,6 +26,29 @@ from services.coordinator.transport import Consumer, Transport
 __all__ = ["CasesApp"]
 
 _MEGABYTE = 1024 * 1024
+
+
+class _Table(faust.Table[bytes, bytes]):
+    """A table that an older state of a case on the changelog does not change, see ``hutong.kafka.positions``."""
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take records of the changelog."""
+        store: Any = self.data
+        known: dict[bytes, int] = {}
+        ends: dict[TP, int] = {}
+        newest: list[Any] = []
+        for event in batch:
+            message = event.message
+            ends[message.tp] = max(message.offset, ends.get(message.tp, -1))
+            if message.key not in known:
+                known[message.key] = position_of(store._db_for_partition(message.partition).get(message.key) or b"")
+            position = position_of(message.value or b"")
+            if message.value is None or position >= known[message.key]:
+                known[message.key] = position
+                newest.append(event)
+        super().apply_changelog_batch(newest)
+        for partition, offset in ends.items():  # also where all of it was older
+            store.set_persisted_offset(partition, offset)
 
 
 class CasesApp:
@@ -61,6 +85,7 @@ class CasesApp:
             stream_buffer_maxsize=4_096,
             web_enabled=False,
             autodiscover=False,
+            Table=_Table,
         )
         self.faust.transport = Transport(brokers, self.faust)
         raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
@@ -121,6 +146,11 @@ class CasesApp:
         """All stored cases of a partition."""
         store: Any = self._table.data
         return iter(store._visible_items(self._database(partition)))
+
+    def passed_over(self) -> list[int]:
+        """Own partitions of which a record was read and is not done."""
+        found = self.consumer.passed_over(self.inbox_partition(one) for one in self.partitions())
+        return [one.partition for one in found]
 
     def inbox_partition(self, partition: int) -> TP:
         """A partition of the inbox."""

@@ -16,6 +16,8 @@ from hutong.errors import EventTooLarge, HutongError, MalformedEvent
 from hutong.flows.case import Case
 from hutong.flows.plan import FlowPlan
 from hutong.flows.step import Refused, Stimulus, step
+from hutong.kafka.changelog_writer import LARGEST_STATE
+from hutong.kafka.positions import position_of, stamped
 from services.coordinator.events import Events
 from services.coordinator.flows import Flows
 from services.coordinator.inbox import Inboxed, own_headers
@@ -26,15 +28,28 @@ __all__ = ["Done", "Worker", "decode", "encode"]
 
 _LOG = logging.getLogger("hutong")
 
+_ROOM = 1_000_000  # bytes of the largest case that no event may fill: what falls due must still be able to close it
+_HEAVY = 500_000  # a case of so many bytes is written down after every step, to know its size; a step adds far less than the rest
+_ENTRIES = 50  # of the timeline of a case that is too large: its latest
+_QUESTION = 1_000  # bytes of a question in its case: each goes out as an event
+_FACTOR = 4  # of the bytes of an event: what it may come to as text, in a case and once more in its report
 
-def encode(case: Case) -> bytes:
-    """A case as it is stored. Its status comes before anything that an event has brought, see ``wakeups``."""
-    return json.dumps(case, ensure_ascii=False, separators=(",", ":")).encode()
+
+def encode(case: Case, position: int = -1) -> bytes:
+    """A case as it is stored. Its status comes before anything that an event has brought, see ``wakeups``.
+
+    Args:
+        case: the case.
+        position: of the last record of the inbox that it was made with.
+    """
+    return stamped(json.dumps(case, ensure_ascii=False, separators=(",", ":")).encode(), position)
 
 
 def decode(stored: bytes) -> Case:
     """The case back."""
-    return cast(Case, json.loads(stored))
+    found: dict[str, Any] = json.loads(stored)
+    found.pop("position", None)
+    return cast(Case, found)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,11 +69,13 @@ class Done:
 
 @dataclass(slots=True)
 class _Open:
-    """A case in hand: as it is stored, what was applied to it since, and as it is now."""
+    """A case in hand: as it is stored, what was applied to it since, as it is now, how large about, and up to which record."""
 
     stored: bytes | None
     now: Case | None
+    size: int
     applied: list[tuple[FlowPlan, Stimulus]] = field(default_factory=list)
+    position: int = -1
 
 
 class Worker:
@@ -83,7 +100,7 @@ class Worker:
         Raises:
             HutongError: a retriable one; run the batch again.
         """
-        done, cases = Done(), {number: _Open(value, decode(value) if value else None) for number, value in stored.items()}
+        done, cases = Done(), {number: _opened(value) for number, value in stored.items()}
         try:
             self._events.fetch((_topic(one), one.value) for one in records)
             for one in records:
@@ -92,8 +109,14 @@ class Worker:
         except HutongError:
             self._outbound.give_up()
             raise
-        done.cases = {number: one.now for number, one in cases.items() if one.now is not None}
-        done.encoded = {number: encode(case) for number, case in done.cases.items()}
+        for number, case in cases.items():
+            if case.now is None:
+                continue
+            encoded = encode(case.now, case.position)
+            if len(encoded) > LARGEST_STATE:  # more than a step was thought to add: rather this case stands still than all
+                _LOG.error("a case is too large to be stored, and stays as it was", extra={"facts": {"case": number}})
+                continue
+            done.cases[number], done.encoded[number] = case.now, encoded
         return done
 
     def _one(self, record: Inboxed, cases: dict[str, _Open], done: Done) -> None:
@@ -126,10 +149,15 @@ class Worker:
         stimulus = self._stimulus(record, fields, number)
         before = len(case.now["timeline"]) if case.now else 0
         outcome = step(plan, case.now, stimulus)
+        case.size += _FACTOR * len(record.value or b"") + _QUESTION * len(outcome.events)
+        if outcome.case is not None and case.size > _HEAVY and not _fits(case, outcome.case, stimulus.does):
+            case.now = _again(case)
+            return Refused("case_too_large", f"with this event the case would be larger than {LARGEST_STATE - _ROOM} bytes")
         for event in outcome.events:
             self._outbound.publish(plan.flow.owner, event)
         case.now = outcome.case
         case.applied.append((plan, stimulus))
+        case.position = max(case.position, record.offset)  # a repetition knows no less than what it repeats
         if outcome.case is not None:
             done.tally.note(outcome.case, before)
         return outcome.refused
@@ -178,8 +206,26 @@ class Worker:
             self._outbound.send(topic, key, None, facts)
 
 
+def _opened(stored: bytes | None) -> _Open:
+    if stored is None:
+        return _Open(None, None, 0)
+    return _Open(stored, decode(stored), len(stored), position=position_of(stored))
+
+
+def _fits(case: _Open, now: Case, does: str) -> bool:
+    """Whether a case can still be stored as it is now; of the timeline of a very large one only the end is kept."""
+    most = LARGEST_STATE - (0 if does == "clock" else _ROOM)
+    size = len(encode(now))
+    if size > most:
+        del now["timeline"][:-_ENTRIES]
+        size = len(encode(now))
+    if size <= most:
+        case.size = size
+    return size <= most
+
+
 def _again(case: _Open) -> Case | None:
-    """The case as it was before a stimulus that failed in the middle: the others are applied to what is stored once more."""
+    """The case as it was before a stimulus that cannot be kept: the others are applied to what is stored once more."""
     now = decode(case.stored) if case.stored else None
     for plan, stimulus in case.applied:
         now = step(plan, now, stimulus).case

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 from hutong.errors import DeclarationError, HutongError
-from hutong.flows.control import plans_of
+from hutong.flows.control import plans_of, since_of
 from hutong.flows.intake import Intake
 from hutong.flows.plan import FlowPlan
 from hutong.home import Home
@@ -28,6 +28,7 @@ class Flows:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._compiled: dict[str, tuple[bytes, FlowPlan]] = {}
+        self._since: dict[str, int] = {}
         self.plans: dict[str, FlowPlan] = {}
         self.intake = Intake(())
 
@@ -45,8 +46,14 @@ class Flows:
                 _LOG.error("a flow cannot be run", extra={"facts": {"flow": name, "error": str(error)}})
         self._compiled = compiled
         plans = {name: plan for name, (_, plan) in compiled.items()}
+        self._since = {name: since_of(document) for name, (document, _) in compiled.items()}
         self.plans, self.intake = plans, Intake(plans.values())
         _LOG.info("flows in force", extra={"facts": {"flows": sorted(plans)}})
+
+    def looks_at(self, flow: str, appended_ms: int) -> bool:
+        """Whether a flow looks at an event that the brokers got at this moment; of no flow in particular: whether any does."""
+        since = self._since.get(flow) if flow else min(self._since.values(), default=0)
+        return since is not None and appended_ms >= since
 
     def wants_receivers(self, flow: str, spec: str) -> bool:
         """Whether an event of a flow asks who had got the event that it objects to."""

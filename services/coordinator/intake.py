@@ -78,10 +78,14 @@ class IntakeHandler:
         except Exception as error:  # noqa: BLE001 - an event that no flow foresaw must not stop all others
             _LOG.exception("an event failed in an unforeseen way", extra={"facts": {"topic": record.topic()}})
             meant, unusable = [], [Unusable(flow="", reason="internal_error", problem=f"unforeseen: {type(error).__name__}")]
+        appended_ms = record.timestamp()[1]
         for one in meant:
-            self._bring(record, headers, one, data, output)
+            # An answer names a case and a question: whenever it came, it is meant for a case that the flow has opened.
+            if one.does == "answer" or self._flows.looks_at(one.flow, appended_ms):
+                self._bring(record, headers, one, data, output)
         for problem in unusable:
-            self._quarantine(record, headers, problem, output)
+            if self._flows.looks_at(problem.flow, appended_ms):
+                self._quarantine(record, headers, problem, output)
 
     def _bring(self, record: Record, headers: Headers, meant: Meant, data: Mapping[str, Any], output: Output) -> None:
         receivers = None

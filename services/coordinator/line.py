@@ -8,11 +8,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
-
 from hutong.errors import BrokerUnavailable
 from hutong.kafka.control import ControlTopic
-from hutong.kafka.errors import translate
+from hutong.kafka.ends import is_there
 from hutong.kafka.settings import Settings
 from hutong.kafka.transaction import TransactionalStep
 from hutong.runtime.health import Health
@@ -27,7 +25,6 @@ __all__ = ["Both", "IntakeLine"]
 _IDLE_SECONDS = 0.2
 _BATCH_EVENTS = 20_000  # a record of the inbox keeps its event and six headers: no more of them in one transaction
 _TRANSACTION_SECONDS = 10.0
-_ASK_SECONDS = 10.0
 
 
 class Both(Health):
@@ -121,7 +118,7 @@ class IntakeLine:
     def _begin(self) -> None:
         if not self._control.started:
             self._control.start()
-        if not _is_there(self._settings):
+        if not is_there(self._settings, INBOX):
             raise BrokerUnavailable(f"there is no {INBOX} yet: no flow is applied")
         self._health.have("flows")
         self.ready.set()
@@ -142,11 +139,3 @@ class IntakeLine:
                 batch_events=_BATCH_EVENTS,
                 transaction_seconds=_TRANSACTION_SECONDS,
             )
-
-
-def _is_there(settings: Settings) -> bool:
-    try:
-        topic = Producer(settings.client()).list_topics(INBOX, _ASK_SECONDS).topics[INBOX]
-    except KafkaException as error:
-        raise translate(error, f"look for {INBOX}", principal=settings.username, servers=settings.bootstrap_servers) from error
-    return topic.error is None and bool(topic.partitions)

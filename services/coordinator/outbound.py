@@ -1,31 +1,28 @@
-"""What the coordinator sends: the events of cases in their flow owners' names, quarantine records, and the cases' changelog.
+"""What the coordinator sends: the events of cases in their flow owners' names, and quarantine records.
 
-Nothing counts as sent before ``flush`` or ``store`` has returned. The changelog is not left to Faust's producer, which takes a
-millisecond for a case. Neighbours: ``cases`` and ``serve`` call this, in the thread of the cases.
+Nothing counts as sent before ``flush`` has returned. Neighbours: ``cases`` calls this, in the thread of the cases; the cases' own
+states go through ``hutong.kafka.changelog_writer``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
-
+from hutong.envelope import Sealed
 from hutong.errors import BrokerUnavailable, ConfigurationError, DeliveryFailed, HutongError, NotAuthorised
 from hutong.flows.work import Emitted
 from hutong.kafka.clients import KafkaSender
 from hutong.kafka.settings import Settings
 from hutong.publisher import Publisher
-from services.coordinator.inbox import STATE
 
 __all__ = ["Outbound"]
 
 _LOG = logging.getLogger("hutong")
 
 _FLUSH_SECONDS = 30.0
-_LARGEST_CASE = 4_000_000
 
 
 class Outbound:
@@ -40,7 +37,6 @@ class Outbound:
         self._publishers: dict[str, Publisher] = {}
         self._sender: KafkaSender | None = None
         self._failed: HutongError | None = None
-        self._changelog: Producer | None = None
 
     def publish(self, owner: str, event: Emitted) -> None:
         """Send an event in its flow owner's name.
@@ -51,7 +47,8 @@ class Outbound:
         publisher = self._publishers.get(owner)
         if publisher is None:
             publisher = self._publishers[owner] = Publisher(owner, settings=self._settings)
-        publisher.publish(event.data, event.contract, id=event.id, time=event.time, traceparent=event.traceparent)
+        sealed = Sealed(event.id, event.key, event.body, event.time, event.traceparent)
+        publisher.forward(event.contract, event.version, event.shape, sealed)
 
     def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
         """Send a record as it is."""
@@ -85,41 +82,6 @@ class Outbound:
                 _LOG.error("a topic may not be written", extra={"facts": {"error": str(error)}})
             raise BrokerUnavailable(f"what a case has to say is not confirmed, and sent again: {error}") from error
 
-    def store(self, cases: Iterable[tuple[int, bytes, bytes]]) -> dict[int, int]:
-        """Write cases to the changelog, and wait until the brokers have them.
-
-        Args:
-            cases: (partition, number, case).
-
-        Returns:
-            Partition -> offset of the last one written there.
-
-        Raises:
-            BrokerUnavailable: they do not have them; what is not confirmed is given up.
-        """
-        producer = self._changelog = self._changelog or Producer(self._settings.client() | _CHANGELOG, logger=_LOG)
-        offsets: dict[int, int] = {}
-        failed: list[str] = []
-
-        def settle(error: Any, message: Any) -> None:
-            if error is not None:
-                failed.append(str(error))
-            else:
-                offsets[message.partition()] = max(message.offset(), offsets.get(message.partition(), 0))
-
-        try:
-            for partition, number, case in cases:
-                producer.produce(STATE, case, number, partition=partition, on_delivery=settle)
-            left = producer.flush(_FLUSH_SECONDS)
-        except (KafkaException, BufferError) as error:
-            failed.append(str(error))
-            left = 0
-        if failed or left:
-            self._changelog = None
-            producer.purge()
-            raise BrokerUnavailable(f"cases are not stored on the bus, and are tried again: {failed[:1] or 'no answer'}")
-        return offsets
-
     def give_up(self) -> None:
         """Forget what is not confirmed, and begin with new producers."""
         publishers, self._publishers = self._publishers, {}
@@ -130,13 +92,3 @@ class Outbound:
         if sender is not None:
             sender.discard()
         self._failed = None
-
-
-_CHANGELOG: dict[str, Any] = {
-    "enable.idempotence": True,
-    "acks": "all",
-    "linger.ms": 1,
-    "compression.type": "lz4",
-    "message.max.bytes": _LARGEST_CASE,
-    "message.timeout.ms": int(_FLUSH_SECONDS * 1000),
-}

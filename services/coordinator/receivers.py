@@ -1,31 +1,27 @@
 """Who had got an event: for flows that correct what was published, and tell those who rely on it.
 
 The event is looked for on its topic from its own time on, and the agreements in force are run over it as the router does.
-Neighbours: the intake asks; ``services.router.table`` keeps the agreements.
+Neighbours: the intake asks; ``hutong.runtime.agreements`` keeps the agreements, ``hutong.kafka.moments`` finds the event.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-
-from hutong.errors import BrokerUnavailable, HutongError
 from hutong.event import header
 from hutong.home import Home
 from hutong.kafka.control import AGREEMENTS_TOPIC, ControlTopic
-from hutong.kafka.errors import translate
+from hutong.kafka.moments import records_since
 from hutong.kafka.settings import Settings
+from hutong.runtime.agreements import Agreements
 from hutong.transcode.routing import Inbound
 from services.coordinator.events import Events
-from services.router.table import Agreements
 
 __all__ = ["Receivers"]
 
-_SECONDS = 10.0
 _MOST = 200_000  # records looked at for one event: an hour of a busy topic; what came later is another's
 _EARLY_MS = 60_000  # clocks of a publisher and of the brokers may differ by so much
 
@@ -77,46 +73,11 @@ class Receivers:
         self._control.close()
 
     def _find(self, topic: str, event_id: bytes, moment_ms: int) -> Inbound | None:
-        config = {
-            "group.id": "hutong.receivers",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "allow.auto.create.topics": False,
-        }
-        try:
-            with Consumer(self._settings.client() | config) as consumer:
-                for message in self._from(consumer, topic, moment_ms):
-                    headers: Any = message.headers() or []
-                    if header(headers, "ce_id") == event_id:
-                        return Inbound(topic, message.key(), message.value(), headers, message.timestamp()[1])
-        except KafkaException as error:
-            raise self._explain(error, topic) from error
+        for message in records_since(self._settings, topic, moment_ms - _EARLY_MS, most=_MOST):
+            headers: Any = message.headers() or []
+            if header(headers, "ce_id") == event_id:
+                return Inbound(topic, message.key(), message.value(), headers, message.timestamp()[1])
         return None
-
-    def _from(self, consumer: Consumer, topic: str, moment_ms: int) -> Iterator[Message]:
-        """The records of a topic from a moment on, to its end."""
-        partitions = consumer.list_topics(topic, _SECONDS).topics[topic].partitions
-        wanted = [TopicPartition(topic, number, max(0, moment_ms - _EARLY_MS)) for number in partitions]
-        consumer.assign(consumer.offsets_for_times(wanted, _SECONDS))
-        waiting, seen = set(partitions), 0
-        while waiting and seen < _MOST:
-            messages = consumer.consume(1_000, _SECONDS) if seen else [one for one in [consumer.poll(_SECONDS)] if one]
-            if not messages:
-                raise BrokerUnavailable(f"{topic} cannot be read to its end; trying again")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    seen += 1
-                    yield message
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    waiting.discard(message.partition())
-                elif not error.retriable():
-                    raise KafkaException(error)
-
-    def _explain(self, error: KafkaException, topic: str) -> HutongError:
-        problem = translate(error, f"read {topic}", principal=self._settings.username, servers=self._settings.bootstrap_servers)
-        return problem if problem.retriable else BrokerUnavailable(str(problem))
 
 
 def _ms(moment: Any) -> int | None:

@@ -12,9 +12,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from hutong.errors import BrokerUnavailable, HutongError
+from hutong.kafka.changelog_writer import ChangelogWriter
 from hutong.kafka.clients import KafkaSender
 from hutong.runtime.health import Health
 from hutong.runtime.loop import Stop
@@ -23,7 +25,6 @@ from services.coordinator.app import CasesApp
 from services.coordinator.cases import Done, Worker, decode
 from services.coordinator.flows import Flows
 from services.coordinator.inbox import INBOX, Inboxed, clock_headers
-from services.coordinator.outbound import Outbound
 from services.coordinator.wakeups import Wakeups, is_closed
 from services.coordinator.watch import Watch
 
@@ -37,6 +38,7 @@ _SHOW_TICKS = 10
 _SLICE = 500  # stored cases looked at before others get their turn
 _LONGEST_PAUSE = 5.0
 _STOP_SECONDS = 4.0
+_PASSED_SECONDS = 10.0  # a record that was read is in the queue long before that
 
 
 class CaseService:
@@ -46,7 +48,8 @@ class CaseService:
         app: Faust.
         flows: the flows in force.
         worker: applies batches.
-        outbound: writes the changelog.
+        changelog: takes the cases.
+        lease_seconds: for so long after the brokers have said so the partitions are certainly this process's.
         clock: sends the clock's records.
         watch: finds out that the reading has died.
         batch_records: most records of one batch.
@@ -60,18 +63,21 @@ class CaseService:
         *,
         flows: Flows,
         worker: Worker,
-        outbound: Outbound,
+        changelog: ChangelogWriter,
+        lease_seconds: float,
         clock: KafkaSender,
         watch: Watch,
         batch_records: int,
         stop: Stop,
         health: Health,
     ) -> None:
-        self._app, self._flows, self._worker, self._outbound = app, flows, worker, outbound
+        self._app, self._flows, self._worker, self._changelog = app, flows, worker, changelog
+        self._lease_seconds, self._leased_until = lease_seconds, 0.0
         self._clock, self._watch = clock, watch
         self._batch_records, self._stop, self._health = batch_records, stop, health
         self._wakeups = Wakeups()
         self._generation: int | None = None
+        self._busy, self._complete_at = False, 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cases")
         self._queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUE)
         app.faust.agent(app.inbox, name="cases")(self._hand_on)
@@ -121,7 +127,9 @@ class CaseService:
                 continue
             while len(batch) < self._batch_records and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
+            self._busy = True
             await self._apply(batch)
+            self._busy = False
 
     async def _apply(self, batch: Sequence[Any]) -> None:
         """Work a batch off, however long the brokers or the registry are away."""
@@ -155,7 +163,7 @@ class CaseService:
         records = [_inboxed(one) for one in messages]
         done = await asyncio.get_running_loop().run_in_executor(self._thread, self._worker.run, records, stored)
         async with self._app.consumer.writing:
-            if self._app.generation != generation:
+            if self._app.generation != generation or not await self._is_ours(messages):
                 return False
             await self._store(done, partition_of)
             for one in messages:
@@ -165,10 +173,30 @@ class CaseService:
         metrics.STEP_SECONDS.observe(time.perf_counter() - began)
         return True
 
+    async def _is_ours(self, messages: Sequence[Any]) -> bool:
+        """Whether what is stored in the next moment is still this process's to store.
+
+        A process that was stopped for longer than its session does not know that others have its partitions: it asks, unless it
+        has asked just now. What it nevertheless writes in the moment after is older than theirs, and known by its position.
+        """
+        if time.monotonic() < self._leased_until - self._lease_seconds / 2:
+            return True
+        first: dict[Any, int] = {}
+        for one in messages:
+            first.setdefault(one.tp, one.offset)
+        began = time.monotonic()
+        if not await self._app.consumer.confirm(first):
+            await asyncio.sleep(0.05)
+            return False
+        self._leased_until = began + self._lease_seconds
+        return True
+
     async def _store(self, done: Done, partition_of: dict[str, int]) -> None:
         """The changelog first, then the local copy, then how far that goes: a crash in between makes it read again, no more."""
         made = [(partition_of[number], number.encode(), case) for number, case in done.encoded.items()]
-        offsets = await asyncio.get_running_loop().run_in_executor(self._thread, self._outbound.store, made)
+        offsets = await asyncio.get_running_loop().run_in_executor(
+            self._thread, partial(self._changelog.write, made, until=self._leased_until)
+        )
         for one in made:
             self._app.put(*one)
         for partition, offset in offsets.items():
@@ -188,12 +216,26 @@ class CaseService:
                 continue
             if self._generation != self._app.generation:
                 await self._find_wakeups()
+                self._complete_at = time.monotonic()
                 continue
+            self._look_back()
             now_ms = time.time_ns() // 1_000_000
             self._send_due(now_ms)
             if ticks % _SHOW_TICKS == 0:
                 metrics.show(self._wakeups.standing(), list(self._flows.plans), now_ms)
             ticks += 1
+
+    def _look_back(self) -> None:
+        """See that no record was lost on its way through Faust, which may pass over some while partitions change.
+
+        Raises:
+            BrokerUnavailable: one was; it is read again from where the group stands.
+        """
+        now = time.monotonic()
+        if self._busy or not self._queue.empty() or not (partitions := self._app.passed_over()):
+            self._complete_at = now
+        elif now - self._complete_at > _PASSED_SECONDS:
+            raise BrokerUnavailable(f"records of the inbox's partitions {partitions} were passed over; start again")
 
     async def _find_wakeups(self) -> None:
         """Look through the stored cases of new partitions."""

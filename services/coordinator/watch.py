@@ -10,9 +10,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
 from hutong.errors import BrokerUnavailable
+from hutong.kafka.ends import Ends
 from hutong.kafka.settings import Settings
 from services.coordinator.app import CasesApp
 from services.coordinator.inbox import INBOX
@@ -23,7 +22,6 @@ _LOG = logging.getLogger("hutong")
 
 _EVERY_SECONDS = 10.0
 _DEAD_SECONDS = 60.0
-_ASK_SECONDS = 5.0
 
 
 class Watch:
@@ -48,15 +46,14 @@ class Watch:
         Raises:
             BrokerUnavailable: a partition is not read any more.
         """
-        config = {"group.id": "hutong.coordinator-watch", "isolation.level": "read_committed"}
-        with Consumer(self._settings.client() | config) as consumer:
+        with Ends(self._settings, INBOX) as known:
             while True:
                 await asyncio.sleep(_EVERY_SECONDS)
                 if not app.is_recovered or is_full():
                     self._moved.clear()
                     continue
                 partitions = app.partitions()
-                ends = await asyncio.to_thread(_ends, consumer, partitions)
+                ends = await asyncio.to_thread(known.of, partitions)
                 if ends is None:  # nothing can be said while the brokers are away
                     self._moved.clear()
                     continue
@@ -76,10 +73,3 @@ class Watch:
             self._moved[partition] = (position, now)
         elif now - known[1] >= self._dead_seconds:
             raise BrokerUnavailable(f"{INBOX}, partition {partition}, is not read any more; start again")
-
-
-def _ends(consumer: Consumer, partitions: list[int]) -> dict[int, int] | None:
-    try:
-        return {one: consumer.get_watermark_offsets(TopicPartition(INBOX, one), _ASK_SECONDS)[1] for one in partitions}
-    except KafkaException:
-        return None

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,10 @@ from confluent_kafka import Consumer, TopicPartition
 from hutong import Publisher
 from hutong.decoding import Decoder
 from hutong.home import Home
-from hutong.kafka.admin import Admin
-from hutong.kafka.compacted import write
+from hutong.kafka.positions import Newest
 from hutong.kafka.registry import Registry
-from hutong.kafka.resources import Acl, NewTopic
 from hutong.kafka.settings import Settings
-from tests.integration.loan_flow import CONTRACTS, LAND, QUESTION, TAX, declare, flow
+from tests.integration.loan_flow import LAND, QUESTION, TAX, declare, declare_flows, flow
 from tests.integration.routers import await_true, hutong
 
 __all__ = ["Agencies", "Bus", "CoordinatorProcess"]
@@ -41,29 +39,21 @@ class Bus:
         schemas: where the declarations are written.
     """
 
-    def __init__(self, home: Home, schemas: Path, *, partitions: int = 4) -> None:
-        self.home = home
+    def __init__(self, home: Home, schemas: Path) -> None:
+        self.home, self._schemas = home, schemas
         declare(schemas)
-        hutong(home, "apply", "--schemas", str(schemas))
-        self._make(partitions)
+        self.apply(flow())
         self.registry = Registry.of(self.settings())
         self._decoder = Decoder(self.registry)
-        self.apply(flow())
 
     def settings(self, principal: str = "operator") -> Settings:
         """A principal's settings."""
         return Settings.resolve(principal, {"HUTONG_HOME": str(self.home.root)})
 
     def apply(self, *flows: Mapping[str, Any]) -> None:
-        """Put flows in force."""
-        schemas = {name: self.registry.latest(f"pub.{name}-value").schema for name in CONTRACTS}  # type: ignore[union-attr]
-        for one in flows:
-            record = {"format": 1, "flow": one, "schemas": schemas, "timezone": "Asia/Shanghai"}
-            write(self.settings(), "ctl.flows", {one["id"]: json.dumps(record).encode()})
-
-    def revoke(self, name: str) -> None:
-        """Take a flow out of force."""
-        write(self.settings(), "ctl.flows", {name: None})
+        """Put these flows in force, and take all others out of it."""
+        declare_flows(self._schemas, *flows)
+        hutong(self.home, "apply", "--prune", "--schemas", str(self._schemas))
 
     def publisher(self, department: str) -> Publisher:
         """A department's publisher."""
@@ -112,36 +102,15 @@ class Bus:
     def cases(self) -> dict[str, dict[str, Any]]:
         """The newest state of every case."""
         found: dict[str, dict[str, Any]] = {}
+        newest = Newest()
         for one in self.read("ctl.cases.state"):
-            found[one.key().decode()] = json.loads(one.value())
+            if newest.takes(one.key(), one.value()):
+                found[one.key().decode()] = json.loads(one.value())
         return found
 
     def quarantined(self, contract: str) -> list[tuple[str, Any]]:
         """(reason, record) of everything in a contract's quarantine."""
         return [(dict(one.headers())["hutong_reason"].decode(), one) for one in self.read(f"quarantine.{contract}")]
-
-    def _make(self, partitions: int) -> None:
-        admin = Admin(self.settings())
-        stamped = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "4194304"}
-        compacted = {"cleanup.policy": "compact", "max.message.bytes": "4194304"}
-        admin.create_topics(
-            [
-                NewTopic(name="ctl.flows", partitions=1, replication=1, config=compacted),
-                NewTopic(name="ctl.cases.inbox", partitions=partitions, replication=1, config=stamped),
-                NewTopic(name="ctl.cases.state", partitions=partitions, replication=1, config=compacted),
-            ]
-        )
-
-        def rules(name: str, pattern: Any, operations: Sequence[str]) -> list[Acl]:
-            return [Acl(principal="services", resource="topic", name=name, pattern=pattern, operation=one) for one in operations]
-
-        admin.create_acls(
-            [
-                *rules("ctl.cases.", "prefixed", ("READ", "WRITE", "DESCRIBE")),
-                *rules("ctl.flows", "literal", ("READ", "DESCRIBE")),
-                *rules("pub.office.loans.", "prefixed", ("WRITE", "DESCRIBE")),
-            ]
-        )
 
 
 class CoordinatorProcess:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["CONTRACTS", "FLOW", "LAND", "OFFICE", "QUESTION", "REPORT", "REQUESTED", "TAX", "declare", "flow"]
+__all__ = ["CONTRACTS", "FLOW", "LAND", "OFFICE", "QUESTION", "REPORT", "REQUESTED", "TAX", "declare", "declare_flows", "flow"]
 
 FLOW = "loan-check"
 OFFICE, LAND, TAX = "office.loans", "land.register", "tax.income"
@@ -113,6 +114,31 @@ def declare(directory: Path) -> None:
         schema = {"type": "record", "name": event.title(), "namespace": department, "doc": "Made up.", "fields": made}
         (folder / "v1.avsc").write_text(json.dumps(schema))
         (folder / "contract.yaml").write_text(yaml.safe_dump(_odcs(contract, department, event, fields), sort_keys=False))
+
+
+def declare_flows(directory: Path, *flows: Mapping[str, Any]) -> None:
+    """Write these flows, and no others, and the agreements by which the questions reach their agencies."""
+    (directory / "flows").mkdir(exist_ok=True)
+    for old in (directory / "flows").iterdir():
+        old.unlink()
+    for one in flows:
+        (directory / "flows" / f"{one['id']}.yaml").write_text(yaml.safe_dump(one, sort_keys=False))
+    for agency in (LAND, TAX):
+        agreement = {
+            "id": f"questions-{agency.replace('.', '-')}",
+            "title": {"en": "Questions"},
+            "recipient": agency,
+            "contract": QUESTION,
+            "legal_basis": "Made up for tests",
+            "purpose": "Made up for tests",
+            "valid": {"from": date(2026, 1, 1)},
+            "channel": "questions",
+            "rows": [{"field": "agency", "equals": agency}],
+            "fields": [{"field": name} for name in CONTRACTS[QUESTION]],
+        }
+        path = directory / "agreements" / agency / f"{agreement['id']}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(agreement, sort_keys=False))
 
 
 def _odcs(contract: str, department: str, event: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,76 +1,34 @@
-"""The coordinator under faults, on a bus of its own: no question under two ids, no report twice, no case lost, deadlines kept."""
+"""The coordinator on a bus of its own: cases run through, deadlines are kept, flows come and go."""
 
 from __future__ import annotations
 
 import json
-import random
-import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
-from hutong import Publisher
 from hutong.contracts.framing import frame
 from hutong.contracts.schema import EventSchema
-from hutong.embedded import up
-from hutong.embedded.process import processes
 from hutong.event import Attributes
-from hutong.flows.case import Case, Question, new_case
-from tests.conftest import temporary_home
-from tests.integration.coordinators import Agencies, Bus, CoordinatorProcess
-from tests.integration.loan_flow import FLOW, LAND, OFFICE, QUESTION, REPORT, REQUESTED, TAX, flow
+from tests.integration.coordinating import (
+    DAY_MS,
+    Start,
+    answer,
+    ask_for,
+    bus,
+    old_case,
+    questions,
+    reports,
+    start,
+)
+from tests.integration.coordinators import Bus
+from tests.integration.loan_flow import FLOW, LAND, OFFICE, REQUESTED, TAX, flow
 from tests.integration.routers import await_true
-
-DAY_MS = 86_400_000
-
-Start = Callable[..., CoordinatorProcess]
 
 pytestmark = pytest.mark.timeout(300)
 
-
-@pytest.fixture(scope="module")
-def bus() -> Iterator[Bus]:
-    with temporary_home() as home, tempfile.TemporaryDirectory() as schemas:
-        up(home, attached=True)
-        yield Bus(home, Path(schemas))
-
-
-@pytest.fixture
-def start(bus: Bus) -> Iterator[Start]:
-    """Starts coordinators, and ends them whatever happens."""
-    started: list[CoordinatorProcess] = []
-
-    def start(name: str = "a", *flags: str) -> CoordinatorProcess:
-        started.append(CoordinatorProcess(bus.home, name, *flags))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
-        print(*one.log()[-20:], sep="\n")  # shown where the test has failed
-
-
-def ask_for(publisher: Publisher, loan: str, income: int = 5) -> str:
-    return publisher.publish({"loan": loan, "person": "P", "income": income}, REQUESTED).event_id
-
-
-def answer(bus: Bus, case: str, department: str, name: str, value: int = 5, question: str | None = None) -> str:
-    data = {"question_number": question or f"{case}-{name}", "case_number": case, name: value}
-    with bus.publisher(department) as publisher:
-        return publisher.publish(data, f"{department}.answered").event_id
-
-
-def reports(bus: Bus, case: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(id_, data) for id_, data in bus.events(REPORT) if data["case_number"] == case]
-
-
-def questions(bus: Bus, case: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(id_, data) for id_, data in bus.events(QUESTION) if data["case_number"] == case]
+__all__ = ["bus", "start"]  # fixtures, found by name
 
 
 def test_a_case_runs_through(bus: Bus, start: Start) -> None:
@@ -92,71 +50,6 @@ def test_a_case_runs_through(bus: Bus, start: Start) -> None:
     print(f"stopped in {seconds:.1f} s")
     assert coordinator.process.returncode == 0
     assert seconds < 10
-
-
-def test_killed_coordinators_ask_and_report_once(bus: Bus, start: Start) -> None:
-    """Two coordinators under load, killed and started again: every case closes, with one id per question and per report."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
-    running = [start(name).await_ready() for name in ("a", "b")]
-    numbers = [f"LC-load-{at}" for at in range(600)]
-    with Agencies(bus), bus.publisher(OFFICE) as publisher:
-        for at in range(3):
-            for number in numbers[at * 200 : at * 200 + 200]:
-                ask_for(publisher, number.removeprefix("LC-"))
-            publisher.flush()
-            time.sleep(chance.uniform(0.1, 2.0))  # the fault comes at a random moment of the work
-            victim = chance.randrange(2)
-            running[victim].kill()
-            running[victim] = start("ab"[victim])
-
-        def is_done() -> bool:
-            cases = bus.cases()
-            return all(cases.get(number, {}).get("status") == "closed" for number in numbers)
-
-        await_true(is_done, "every case is closed", 100)
-    check_once(bus, set(numbers))
-
-
-def check_once(bus: Bus, numbers: set[str]) -> None:
-    asked: dict[tuple[str, int], list[str]] = {}
-    for id_, data in bus.events(QUESTION):
-        if data["case_number"] in numbers:
-            asked.setdefault((data["question_number"], data["reminder"]), []).append(id_)
-    told: dict[str, list[str]] = {}
-    for id_, data in bus.events(REPORT):
-        if data["case_number"] in numbers:
-            assert data["result"] == "COMPLETE"
-            told.setdefault(data["case_number"], []).append(id_)
-    assert {number for number, _ in asked} == {f"{one}-{name}" for one in numbers for name in ("houses", "income")}
-    assert told.keys() == numbers
-    everything = [*asked.values(), *told.values()]
-    assert [ids for ids in everything if len(set(ids)) > 1] == []
-    print(f"{len(everything)} events, {sum(map(len, everything)) - len(everything)} repeated under the same id")
-
-
-def test_another_takes_over_a_killed_ones_cases(bus: Bus, start: Start) -> None:
-    """The cases of a killed coordinator go on with the other one in less than 15 seconds."""
-    first = start("a").await_ready()
-    second = start("b").await_ready()
-    await_true(lambda: all(shares(one) for one in (first, second)), "both have cases", 60)
-    with bus.publisher(OFFICE) as publisher:
-        first.kill()
-        killed = time.monotonic()
-        numbers = [f"LC-single-over-{at}" for at in range(40)]
-        for number in numbers:
-            ask_for(publisher, number.removeprefix("LC-"))
-    wanted = {f"{number}-{name}" for number in numbers for name in ("houses", "income")}
-    await_true(lambda: wanted <= {data["question_number"] for _, data in bus.events(QUESTION)}, "all are asked", 60)
-    seconds = time.monotonic() - killed
-    print(f"taken over in {seconds:.1f} s")
-    assert seconds < 15
-
-
-def shares(coordinator: CoordinatorProcess) -> bool:
-    known = [line["partitions"] for line in coordinator.log() if line["message"] == "cases are here"]
-    return bool(known) and 0 < len(known[-1]) < 4
 
 
 def test_an_aborted_transaction_on_the_inbox_does_not_happen(bus: Bus, start: Start) -> None:
@@ -214,61 +107,39 @@ def test_a_deadline_that_passed_while_it_was_down_is_kept_at_its_start(bus: Bus,
     assert [one["what"] for one in closed["timeline"]] == ["LATE", "WITHDRAWN", "CLOSED"]
 
 
-def old_case(number: str, opened_ms: int) -> Case:
-    case = new_case(FLOW, number, number.removeprefix("LC-"), at_ms=opened_ms, due_ms=opened_ms + DAY_MS)
-    case["status"], case["data"], case["done"] = "open", {"person": "P", "income": 5}, ["houses", "income"]
-    case["questions"][f"{number}-houses"] = Question(
-        number=f"{number}-houses",
-        ask="houses",
-        agency=LAND,
-        stage="main",
-        required=True,
-        item=None,
-        status="open",
-        asked_ms=opened_ms,
-        due_ms=opened_ms + DAY_MS // 2,
-        remind_ms=[],
-        reminded=0,
-        escalate_ms=None,
-        answer_id=None,
-        answered_ms=None,
-        answer=None,
-    )
-    return case
-
-
-def test_a_registry_outage_makes_it_wait(bus: Bus, start: Start) -> None:
-    """Without the registry a new coordinator can read nothing: it says so, and goes on when the registry is back."""
-    with bus.publisher(OFFICE) as publisher:
-        publisher.prepare({"loan": "", "person": "", "income": 1}, REQUESTED)
-        coordinator = start().await_ready()
-        registry = next(process for process in processes(bus.home.run) if process.name == "registry")
-        registry.signal(signal.SIGSTOP)
-        try:
-            ask_for(publisher, "single-outage")
-            publisher.flush()
-            await_true(lambda: "registry" in coordinator.get("/health/ready")[1], "it says that it waits", 40)
-            assert coordinator.get("/health/ready")[0] == 503
-        finally:
-            registry.signal(signal.SIGCONT)
-        await_true(lambda: len(questions(bus, "LC-single-outage")) == 2, "the agencies are asked", 60)
-        assert coordinator.process.poll() is None
-
-
 def test_a_flow_that_comes_and_goes(bus: Bus, start: Start) -> None:
     """A flow that is taken away leaves its cases at rest, and answers to them in quarantine; it goes on when it is back."""
     start().await_ready()
     with bus.publisher(OFFICE) as publisher:
         ask_for(publisher, "single-rest")
     await_true(lambda: len(questions(bus, "LC-single-rest")) == 2, "the agencies are asked")
-    bus.revoke(FLOW)
     bus.apply(flow(id="loan-check-2", prefix="LD"))
     with bus.publisher(OFFICE) as publisher:
         ask_for(publisher, "single-second")
     await_true(lambda: len(questions(bus, "LD-single-second")) == 2, "the other flow asks", 60)
-    assert questions(bus, "LC-single-second") == []
-    bus.revoke("loan-check-2")
+    early = answer(bus, "LC-single-rest", TAX, "income")
+    await_true(lambda: early in quarantined_ids(bus, f"{TAX}.answered", "unknown_case", "no_flow"), "its answer is kept")
     bus.apply(flow())
     answer(bus, "LC-single-rest", TAX, "income")
     answer(bus, "LC-single-rest", LAND, "houses")
     await_true(lambda: reports(bus, "LC-single-rest"), "the first goes on", 60)
+    assert questions(bus, "LC-single-second") == []
+
+
+def quarantined_ids(bus: Bus, contract: str, *reasons: str) -> set[str]:
+    return {dict(one.headers())["ce_id"].decode() for reason, one in bus.quarantined(contract) if reason in reasons}
+
+
+def test_a_flow_looks_at_what_comes_after_it(bus: Bus, start: Start) -> None:
+    """A new flow opens no case for what was published before; a change of the flow does not make it forget since when it is."""
+    with bus.publisher(OFFICE) as publisher:
+        ask_for(publisher, "single-before")
+    bus.apply(flow(), flow(id="loan-check-3", prefix="LE"))
+    with bus.publisher(OFFICE) as publisher:
+        ask_for(publisher, "single-after")
+    bus.apply(flow(), flow(id="loan-check-3", prefix="LE", purpose="Made up otherwise"))
+    start().await_ready()
+    await_true(lambda: len(questions(bus, "LE-single-after")) == 2, "what came after it opens a case", 60)
+    assert questions(bus, "LE-single-before") == []
+    assert len(questions(bus, "LC-single-before")) == 2
+    bus.apply(flow())

@@ -382,7 +382,7 @@ def test_the_topics_of_cases_are_there_where_flows_are(fi: Declarations) -> None
 def test_a_record_of_a_flow_holds_what_it_needs_and_no_more(fi: Declarations) -> None:
     """The declaration as it was written, the newest schemas of its own contracts, the time zone, no secret."""
     document = json.loads(wants(fi.catalogue()).flows["claim-check"].to_json())
-    assert set(document) == {"format", "flow", "schemas", "timezone"}
+    assert set(document) == {"format", "flow", "schemas", "timezone", "since"}
     assert set(document["schemas"]) == {f"kela.{name}" for name in ("claim_filed", "question_asked", "claim_checked")} | {
         "vero.income_answered"
     }

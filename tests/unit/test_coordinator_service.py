@@ -15,6 +15,7 @@ from hutong.contracts.schema import EventSchema
 from hutong.errors import BrokerUnavailable, ConfigurationError, EventTooLarge
 from hutong.event import Attributes
 from hutong.flows.intake import Meant
+from hutong.flows.step import step
 from hutong.flows.work import Emitted
 from hutong.home import Home
 from hutong.runtime.health import Health
@@ -206,15 +207,14 @@ def test_what_cannot_be_read_goes_to_quarantine(line: Line, value: bytes | None,
 
 def test_a_failure_in_the_middle_of_a_step_leaves_the_case_as_it_was(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that changes a case and then fails is undone; what came before it in the batch is not."""
-    right = cases_module.step
 
-    def step(plan: Any, case: Any, stimulus: Any) -> Any:
+    def failing(plan: Any, case: Any, stimulus: Any) -> Any:
         if stimulus.id == "answer-1-income":
             case["data"] = {"spoilt": True}
             raise RuntimeError
-        return right(plan, case, stimulus)
+        return step(plan, case, stimulus)
 
-    monkeypatch.setattr(cases_module, "step", step)
+    monkeypatch.setattr(cases_module, "step", failing)
     done = line.run(line.opened("1"), line.answered("1", "houses", department=LAND), line.answered("1", "income", department=TAX))
     case = decode(done.encoded["LC-1"])
     assert case["data"] == {"person": "P", "income": 5}

@@ -33,6 +33,7 @@ def question(status: str, due_ms: int) -> Question:
         remind_ms=[],
         reminded=0,
         escalate_ms=None,
+        withdrawn_ms=None,
         answer_id=None,
         answered_ms=None,
         answer=None,

@@ -36,9 +36,11 @@ def test_every_command_is_in_the_readme() -> None:
 def test_every_setting_is_in_the_readme() -> None:
     """The table of variables has each one that the code reads."""
     read = {name for path in CODE for name in re.findall(r"\"(HUTONG_[A-Z_]+[A-Z])\"", path.read_text(encoding="utf-8"))}
-    router = re.search(r"class RouterSettings.*?model_config", text("services/router/settings.py"), re.DOTALL)
-    assert router is not None
-    read |= {f"HUTONG_ROUTER_{name.upper()}" for name in re.findall(r"^        (\w+): ", router.group(), re.MULTILINE)}
+    for service in ("router", "coordinator"):
+        found = re.search(rf"class {service.title()}Settings.*?model_config", text(f"services/{service}/settings.py"), re.DOTALL)
+        assert found is not None
+        names = re.findall(r"^        (\w+): ", found.group(), re.MULTILINE)
+        read |= {f"HUTONG_{service.upper()}_{name.upper()}" for name in names}
     told = set(re.findall(r"HUTONG_[A-Z_]+[A-Z]", "\n".join(line for line in text("README.md").splitlines() if line[:1] == "|")))
     assert told == read
 

@@ -1,0 +1,171 @@
+"""The life of the cases without Faust: whatever dies ends the service, and nothing is stored that may be another's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hutong.errors import BrokerUnavailable
+from hutong.runtime.health import Health
+from hutong.runtime.loop import Stop
+from services.coordinator.cases import Done
+from services.coordinator.serve import CaseService
+
+
+class Faust:
+    """In the place of the application."""
+
+    def __init__(self) -> None:
+        self.crashed, self.crash_reason, self.fails = False, None, None
+
+    def agent(self, *_: Any, **__: Any) -> Any:
+        return lambda handler: handler
+
+    async def start(self) -> None:
+        if self.fails is not None:
+            raise self.fails
+        await asyncio.sleep(60)
+
+    async def stop(self) -> None:
+        return
+
+
+class Consumer:
+    def __init__(self) -> None:
+        self.writing, self.is_owner, self.asked = asyncio.Lock(), True, 0
+        self.settled: list[tuple[str, int]] = []
+
+    async def confirm(self, positions: dict[Any, int]) -> bool:
+        assert positions == {"p0": 5}
+        self.asked += 1
+        return self.is_owner
+
+    def settle(self, partition: str, offset: int) -> None:
+        self.settled.append((partition, offset))
+
+
+class App:
+    def __init__(self) -> None:
+        self.faust, self.inbox, self.generation, self.is_recovered = Faust(), None, 1, False
+        self.stored: dict[bytes, bytes] = {}
+
+    def get(self, _partition: int, number: bytes) -> bytes | None:
+        return self.stored.get(number)
+
+    def put(self, _partition: int, number: bytes, case: bytes) -> None:
+        self.stored[number] = case
+
+    def read_up_to(self, _partition: int, _offset: int) -> None:
+        return
+
+
+class Changelog:
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+
+    def write(self, states: Any, *, until: float) -> dict[int, int]:
+        self.written += states
+        return {0: 1}
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.fails: Exception | None = None
+
+    async def run(self, *_: Any) -> None:
+        if self.fails is not None:
+            raise self.fails
+        await asyncio.sleep(60)
+
+
+class Service:
+    """A service of nothing but stand-ins."""
+
+    def __init__(self, lease_seconds: float = 60) -> None:
+        self.app, self.watch, self.changelog, self.stop = App(), Watch(), Changelog(), Stop()
+        worker = SimpleNamespace(run=lambda *_: Done(encoded={"LC-1": b"{}"}))
+        self.made = CaseService(
+            self.app,  # type: ignore[arg-type]
+            flows=SimpleNamespace(plans={}),  # type: ignore[arg-type]
+            worker=worker,  # type: ignore[arg-type]
+            changelog=self.changelog,  # type: ignore[arg-type]
+            lease_seconds=lease_seconds,
+            clock=None,  # type: ignore[arg-type]
+            watch=self.watch,  # type: ignore[arg-type]
+            batch_records=10,
+            stop=self.stop,
+            health=Health(),
+        )
+
+
+@pytest.mark.parametrize("dies", ["watch", "start", "crash", "work"])
+def test_whatever_dies_ends_the_service(dies: str) -> None:
+    """The reader's watch, Faust's start, a crash within Faust, the worker: the process ends, and is started again by others."""
+    service = Service()
+    if dies == "watch":
+        service.watch.fails = BrokerUnavailable("is not read any more")
+    elif dies == "start":
+        service.app.faust.fails = RuntimeError()  # type: ignore[assignment]
+    elif dies == "crash":
+        service.app.faust.crashed = True
+    else:
+        service.made._queue.put_nowait(object())  # which is no record
+    with pytest.raises(BrokerUnavailable):
+        asyncio.run(service.made.serve())
+
+
+def test_told_to_stop_it_ends() -> None:
+    """Without any error."""
+    service = Service()
+    service.stop.set()
+    asyncio.run(service.made.serve())
+
+
+def test_a_record_that_was_passed_over_ends_the_service() -> None:
+    """Nobody would look for it: it is read again after a start. A record that waits in the queue is not lost."""
+    service = Service()
+    service.app.passed_over = lambda: [3]  # type: ignore[attr-defined]
+    service.made._complete_at = time.monotonic() - 60
+    service.made._queue.put_nowait(object())
+    service.made._look_back()
+    service.made._queue.get_nowait()
+    service.made._look_back()
+    service.made._complete_at -= 60
+    with pytest.raises(BrokerUnavailable, match="3"):
+        service.made._look_back()
+
+
+async def store(service: Service, times: int) -> list[bool]:
+    service.app.consumer = Consumer() if not hasattr(service.app, "consumer") else service.app.consumer  # type: ignore[attr-defined]
+    messages = [
+        SimpleNamespace(key=b"LC-1", value=b"", partition=0, offset=at, tp="p0", headers=[], timestamp=1.0, generation_id=1)
+        for at in (5, 6)
+    ]
+    return [await service.made._once(messages, 1) for _ in range(times)]
+
+
+@pytest.mark.parametrize(("lease_seconds", "asked"), [(60, 1), (0, 3)])
+def test_it_asks_whether_the_cases_are_still_its_own(lease_seconds: float, asked: int) -> None:
+    """Before it stores, unless it has just been told."""
+    service = Service(lease_seconds)
+    assert asyncio.run(store(service, 3)) == [True] * 3
+    assert service.app.consumer.asked == asked  # type: ignore[attr-defined]
+    assert service.app.stored == {b"LC-1": b"{}"}
+
+
+def test_what_is_not_its_own_is_not_stored() -> None:
+    """One that slept beyond its session is told so before it writes."""
+    service = Service()
+
+    async def run() -> list[bool]:
+        service.app.consumer = Consumer()  # type: ignore[attr-defined]
+        service.app.consumer.is_owner = False  # type: ignore[attr-defined]
+        return await store(service, 1)
+
+    assert asyncio.run(run()) == [False]
+    assert (service.changelog.written, service.app.stored) == ([], {})
+    assert service.app.consumer.settled == []  # type: ignore[attr-defined]
