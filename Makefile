@@ -32,7 +32,13 @@ demo: $(NATIVE)
 
 test: $(NATIVE)
 	@echo "== running the tests"
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@# What needs no bus shares the cores; what needs one has them for itself.
+	@$(BIN)/python -m pytest -q -n auto --dist loadscope tests/unit tests/behaviour
+	@$(BIN)/python -m pytest tests/integration tests/e2e
+endif
 
 bench: $(NATIVE)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)

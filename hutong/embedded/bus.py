@@ -33,7 +33,8 @@ _READY_SECONDS = 180.0  # 5 on two idle cores, ten times that on busy ones; what
 _LOGIN_SECONDS = 20.0  # a new cluster's passwords reach a broker a moment after its port opens
 _STOP_SECONDS = 15.0
 _ROOM = 256 * 1024 * 1024
-_STATE = ("kafka", "registry", "postgres", "coordinator", "secrets", "keys", "log", "demo")  # what `reset` deletes, besides ``run``
+_STATE = ("kafka", "registry", "postgres", "coordinator", "secrets", "keys", "log", "demo")
+"""What ``reset`` deletes, besides ``run``."""
 _REGISTRY = "registry"
 
 
