@@ -35,9 +35,10 @@ test: $(NATIVE)
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@# What needs no bus shares the cores; what needs one has them for itself.
+	@# Most tests share the cores; those that look at how fast a bus starts, and the demo, have them for themselves.
 	@$(BIN)/python -m pytest -q -n auto --dist loadscope tests/unit tests/behaviour
-	@$(BIN)/python -m pytest tests/integration tests/e2e
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration --ignore=tests/integration/test_embedded.py
+	@$(BIN)/python -m pytest -q tests/integration/test_embedded.py tests/e2e
 endif
 
 bench: $(NATIVE)
