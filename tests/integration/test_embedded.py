@@ -266,6 +266,7 @@ def test_a_bus_and_its_misfortunes(own_home: Home) -> None:
 
     node = (own_home.read_bus() or {})["nodes"][0]
     with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the broker's last connections may still be winding down
         squatter.bind(("127.0.0.1", node["port"]))
         squatter.listen()
         refused = hutong(own_home, "up")
