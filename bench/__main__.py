@@ -39,6 +39,8 @@ from hutong.home import Home
 _MAKERS: dict[str, Callable[[Case], list[Contender]]] = {
     "hutong": lambda _: [Hutong()],
     "hutong_two": lambda _: [Hutong(name="hutong_two", routers=2)],
+    "hutong_scraped": lambda _: [Hutong(name="hutong_scraped", scraped=True)],
+    "hutong_traced": lambda _: [Hutong(name="hutong_traced", traces=True)],
     "kafka_streams": lambda _: [KafkaStreams()],
     "quix": lambda _: [Quix()],
     "faust": lambda _: [Faust()],

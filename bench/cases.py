@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-__all__ = ["CASES", "QUICK", "STEADY", "Case", "chosen"]
+__all__ = ["CASES", "OVERHEAD", "QUICK", "STEADY", "Case", "chosen"]
+
+OVERHEAD = "metrics-overhead"
 
 Rows = Literal["none", "region", "elsewhere"]
 Size = Literal["small", "medium", "large"]
@@ -39,7 +41,8 @@ class Case:
         contenders: who takes part, in turn.
         copy_sizes: transaction sizes that the raw copy may choose its best from, in events.
         rounds: runs of each contender.
-        targets: contender -> the least ratio that Hutong is to reach.
+        targets: contender -> the least ratio that Hutong is to reach; of Hutong being watched, its ratio to Hutong alone.
+        sampled_every: one event in so many has been chosen for tracing by its publisher.
         extra: only run when asked for by name.
     """
 
@@ -56,6 +59,7 @@ class Case:
     copy_sizes: tuple[int, ...] = (10_000,)
     rounds: int = 2
     targets: Mapping[str, float] = field(default_factory=dict)
+    sampled_every: int = 1
     extra: bool = False
 
     @property
@@ -157,13 +161,30 @@ _ALL = (
     *(_agreements(number) for number in (10, 100, 1_000, 10_000)),
     *(_destinations(number) for number in (3, 100, 1_000, 3_000)),
     Case(name="pass-all", title="3 agreements whose condition every event meets", events=150_000, rows="region"),
-    Case(name="filter-all", title="3 agreements whose condition no event meets", events=300_000, rows="elsewhere"),
+    # Without Kafka Streams: where nothing is written it commits so rarely that its rate cannot be read from its commits.
+    Case(
+        name="filter-all",
+        title="3 agreements whose condition no event meets",
+        events=300_000,
+        rows="elsewhere",
+        contenders=_WITHOUT_STREAMS,
+    ),
     Case(
         name="two-routers",
         title="fan-out 3, events of 200 B, one router and two",
         events=300_000,
         contenders=("hutong", "hutong_two"),
         targets={},
+    ),
+    Case(
+        name=OVERHEAD,
+        title="being watched: metrics read once a second, and one event in a hundred traced",
+        events=300_000,
+        contenders=("hutong", "hutong_scraped", "hutong_traced"),
+        rounds=5,
+        targets={"hutong_scraped": 0.97, "hutong_traced": 0.97},
+        sampled_every=100,
+        extra=True,
     ),
 )
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from bench.bus import Bus, Declared, Progress
 from bench.check import Expected, deliveries
 from bench.contenders.contender import Contender, Running, Task
+from bench.workload import untraced
 
 __all__ = ["Measured", "Sample", "run", "task_of", "window"]
 
@@ -74,7 +75,10 @@ def run(bus: Bus, declared: Declared, contender: Contender, expected: Expected, 
     finally:
         running.stop()
         progress.close()
-    repeated = expected.compare(deliveries(bus.operator, starts), exactly_once=contender.exactly_once)
+    found = deliveries(bus.operator, starts)
+    if getattr(contender, "traces", False):
+        found = map(untraced, found)
+    repeated = expected.compare(found, exactly_once=contender.exactly_once)
     bus.forget(bus.ends(declared.destinations))
     first, last = window(samples, tuple(goal.values()))
     events = sum(last.committed) - sum(first.committed)

@@ -43,6 +43,7 @@ Rounds = Mapping[str, Sequence[Measured]]
 """Contender -> its runs."""
 
 _BASELINE = "hutong"
+_WATCHED = ("hutong_scraped", "hutong_traced")
 _PEER = "kafka_streams_default"
 _LATENCY_TARGETS = {1_000: {"p50_ms": 12.0, "p99_ms": 40.0}}
 _LATENCY_RATIO = 0.3
@@ -81,12 +82,19 @@ def case_document(case: Case, rounds: Rounds, skipped: Mapping[str, str]) -> dic
             document[f"ratio_vs_{peer}"] = round(medians[_BASELINE] / median, 3)
     if "hutong_two" in medians:
         document["ratio_two_routers_vs_one"] = round(medians["hutong_two"] / medians[_BASELINE], 3)
+    for name in _WATCHED:
+        if name in medians and _BASELINE in medians:
+            document[_ratio(name)] = round(medians[name] / medians[_BASELINE], 3)
     document["targets"] = {
-        f"ratio_vs_{peer}": {"at_least": least, "met": document[f"ratio_vs_{peer}"] >= least}
+        _ratio(peer): {"at_least": least, "met": document[_ratio(peer)] >= least}
         for peer, least in case.targets.items()
-        if f"ratio_vs_{peer}" in document
+        if _ratio(peer) in document
     }
     return document
+
+
+def _ratio(peer: str) -> str:
+    return f"ratio_{peer}_vs_hutong" if peer in _WATCHED else f"ratio_vs_{peer}"
 
 
 def _summary(runs: Sequence[Measured]) -> dict[str, Any]:
@@ -109,7 +117,7 @@ def _peers(medians: Mapping[str, float]) -> dict[str, float]:
     peers: dict[str, float] = {}
     for name, median in medians.items():
         peer = name.partition("@")[0]
-        if peer not in (_BASELINE, "hutong_two"):
+        if peer not in (_BASELINE, "hutong_two", *_WATCHED):
             peers[peer] = max(median, peers.get(peer, 0.0))
     return peers
 

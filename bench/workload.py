@@ -25,7 +25,8 @@ __all__ = ["Delivered", "Party", "Workload"]
 Headers = tuple[tuple[str, bytes], ...]
 
 _FIRST_REGION, _ELSEWHERE = 110_000, 650_000
-_TRACE = "00-4bf92f3577b34da6a3ce929d{:08x}-00f067aa0ba902b7-01"
+_SPAN = "00f067aa0ba902b7"
+_TRACE = f"00-4bf92f3577b34da6a3ce929d{{:08x}}-{_SPAN}-{{:02x}}"
 _BORN = date(1949, 12, 31).toordinal() - date(1970, 1, 1).toordinal()
 _RECORDED_MS = 1_793_000_000_000
 _NAMES = ("张三丰", "王小明", "欧阳娜娜", "李雷", "阿依古丽")
@@ -213,7 +214,7 @@ class Workload:
             ("ce_type", self.case.contract.encode()),
             ("ce_time", f"2026-11-03T09:30:{number // 1000 % 60:02d}.{number % 1000:03d}Z".encode()),
             ("content-type", b"application/avro"),
-            ("traceparent", _TRACE.format(number).encode()),
+            ("traceparent", _TRACE.format(number, number % self.case.sampled_every == 0).encode()),
         )
 
     def expected(self, number: int, by_region: Mapping[str | None, Sequence[Party]]) -> Iterator[Delivered]:
@@ -235,6 +236,17 @@ class Workload:
         value = frame + self.value(number)
         for party in (*by_region.get(None, ()), *by_region.get(region, ())):
             yield Delivered(party.topic, self.key(number), value, (*self.headers(number), ("ce_agreement", party.id.encode())))
+
+
+def untraced(delivered: Delivered) -> Delivered:
+    """A delivery as it would be without the router's spans: with the event's own in its header."""
+    headers = tuple((name, _own_span(value) if name == "traceparent" else value) for name, value in delivered.headers)
+    return delivered._replace(headers=headers)
+
+
+def _own_span(traceparent: bytes) -> bytes:
+    before, _, flags = traceparent.rsplit(b"-", 2)
+    return b"-".join((before, _SPAN.encode(), flags))
 
 
 def _granted(data: Mapping[str, Any], secret: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,10 +76,12 @@ class Running:
     Attributes:
         log: what they print.
         processes: all of them.
+        onlookers: what ends those who watch.
     """
 
     log: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    onlookers: list[Callable[[], None]] = field(default_factory=list)
 
     def add(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         """Start one more process."""
@@ -111,6 +114,8 @@ class Running:
 
     def stop(self) -> None:
         """End every process by its id, and wait for it."""
+        for end in self.onlookers:
+            end()
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
