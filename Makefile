@@ -14,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 NATIVE := .venv/.native
-CODE := $(wildcard hutong services connectors demo bench tests)
+CODE := $(wildcard hutong services connectors deploy demo bench tests)
 
 # uv sets up in 5 seconds what pip takes 30 for. It is installed from the lock like all the rest; where it gets through to no
 # package index (it does not read pip's configuration), pip does the same work.
@@ -31,6 +31,7 @@ demo: $(NATIVE)
 	@$(BIN)/hutong demo $(if $(KEEP),--keep)
 
 test: $(NATIVE)
+	@sh tests/peers.sh >.venv/peers.log 2>&1 || echo "== no Prometheus to be had (see .venv/peers.log): its tests are left out"
 	@echo "== running the tests"
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)

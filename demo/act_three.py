@@ -10,15 +10,12 @@ import re
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
-
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it exports them, without saying so
 
 from demo.account import Committed, Held
 from demo.act_two import tally_of
@@ -59,7 +56,6 @@ OUTCOMES = ("mca.verification.verification_reported", "mca.information.death_con
 EMITTED = frozenset((*_QUESTIONS, *_PROGRESS, *OUTCOMES))
 """Contracts that flows emit."""
 
-_INTAKE = "hutong.intake"
 _PROCESS = "agencies"
 _LOOK_SECONDS = 0.3
 _READY_SECONDS = 60.0
@@ -102,22 +98,23 @@ class Cast:
         moment = datetime.now(UTC).replace(microsecond=0)
         return cls(plots=invent(seed, verifications, deceased, moment), rights=rights, directory=directory)
 
-    def play(self, crew: Crew, coordinators: int, tell: Callable[[int], None]) -> None:
-        """Start the coordinators and the agencies, and wait until all cases are closed, or nothing more happens.
+    def play(self, crew: Crew, coordinators: int, apply_flows: Callable[[], None], tell: Callable[[int], None]) -> None:
+        """Start the agencies and the coordinators, and wait until all cases are closed, or nothing more happens.
 
         Args:
             crew: keeps the processes.
             coordinators: how many share the cases.
+            apply_flows: puts the flows in force, before which no coordinator has anything to do.
             tell: called with the number of closed cases.
         """
-        _from_now_on(Settings.resolve("operator"), KEYS)
         plots = self.directory / "agencies.plots"
         plots.unlink(missing_ok=True)
+        paths = [str(plots), str(self._holdings), str(self._published)]
+        crew.start(_PROCESS, "demo.agencies", *paths, *(f"{one}/{channel}" for one, channel in self._channels()), ends=True)
+        apply_flows()
         names = [f"coordinator-{number}" for number in range(1, coordinators + 1)]
         for number, name in enumerate(names, 1):
             crew.start(name, "services.coordinator", f"--instance=demo-{number}")
-        paths = [str(plots), str(self._holdings), str(self._published)]
-        crew.start(_PROCESS, "demo.agencies", *paths, *(f"{one}/{channel}" for one, channel in self._channels()), ends=True)
         for name in names:
             _await_ready(crew, name)
         write_plots(plots, self.plots)
@@ -189,16 +186,3 @@ def _is_ready(url: str) -> bool:
             return bool(answer.status == HTTPStatus.OK)
     except OSError:  # it says that it is not, or does not answer yet
         return False
-
-
-def _from_now_on(settings: Settings, contracts: Iterable[str]) -> None:
-    """What was published before the act opens no case: it had another purpose, and its deaths are long over."""
-    topics = [f"pub.{contract}" for contract in contracts]
-    admin = AdminClient(settings.client())
-    known = admin.list_topics(timeout=10).topics
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    wanted = {TopicPartition(topic, one): latest for topic in topics for one in known[topic].partitions}
-    ends = {one: future.result() for one, future in admin.list_offsets(wanted, request_timeout=10).items()}
-    offsets = [TopicPartition(one.topic, one.partition, end.offset) for one, end in ends.items()]
-    for future in admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(_INTAKE, offsets)]).values():
-        future.result()

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +36,7 @@ from demo.rights import Right, read_rights
 from demo.settlement import Books, Evidence, settle_run
 from demo.sources import DIVISIONS, register_events
 from demo.systems import systems
-from demo.workdays import DAY_MS, hurried
+from demo.workdays import DAY_MS, add_flows, without_flows
 from hutong import embedded
 from hutong.cli._bars import ShownProgress
 from hutong.embedded import postgres
@@ -103,10 +103,10 @@ class Stage:
         self._shown.say(f"a world of {self.size.persons:,} people, seed {self.size.seed}, on a bus in {self.home.root}")
         began = time.monotonic()
         self._make_room()
-        self._declared = hurried(self.schemas, self.home.root / "demo" / "schemas")
+        self._declared = without_flows(self.schemas, self.home.root / "demo" / "schemas")
         try:
-            with ThreadPoolExecutor(max_workers=1) as pool:
-                world = pool.submit(self._world)  # it takes a moment to imagine; the bus takes one to start
+            with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+                world = pool.submit(_imagine, self.size, self._cases)  # it takes a moment; the bus takes one to start
                 server = self._set_up()
                 run = self._acts(server, world)
         except BaseException:
@@ -136,7 +136,6 @@ class Stage:
         if mark.exists():
             with self._step("what the last run left removed"):
                 embedded.reset(self.home)
-                shutil.rmtree(self.home.root / "coordinator", ignore_errors=True)  # copies of cases that the bus had
         elif self.home.kafka.exists():
             raise HutongError(
                 f"{self.home.root} holds a bus that the demo did not make: name another directory in HUTONG_HOME, "
@@ -148,37 +147,41 @@ class Stage:
         # What the clients have to say of a bus that is just starting belongs into a file, not between the lines shown here.
         logging.getLogger("hutong").addHandler(logging.FileHandler(self.home.log / "demo.log", delay=True))
 
-    def _world(self) -> tuple[int, int]:
-        """How many cases there will be, and how many of them have a slip of the pen; each department gets its own."""
-        history = live(populate(self.size.seed, self.size.persons), self.size.seed, self.size.months)
-        for system in systems():
-            cases = [change for change in history if change.department == system.department]
-            write_cases(self._cases, system.department, cases)
-        return len(history), sum(change.defect is not None for change in history)
-
     def _clock(self, cases: int) -> Clock:
         days = (Month.number(self.size.months).first - FIRST_DAY).days
         return Clock(begins=time.time() + _START_SECONDS, seconds=cases / _CASES_A_SECOND, days=days)
 
     def _set_up(self) -> PostgresServer:
         progress = ShownProgress()
-        with self._step("the bus up"):
-            embedded.up(self.home, progress=progress)
-        with self._step("the departments' databases up"):
-            names = [system.database for system in systems()]
-            server = postgres.start(self.home, databases=names, progress=progress)
-            act_two.create_databases(server)
-        with self._step("declarations checked and applied"):
-            self._hutong("check")
-            self._hutong("apply", f"--partitions={_PARTITIONS}")
+        with self._hutong("check") as checking:  # which needs no bus
+            with self._step("the bus up"):
+                embedded.up(self.home, progress=progress)
+            with self._step("the departments' databases up"):
+                names = [system.database for system in systems()]
+                server = postgres.start(self.home, databases=names, progress=progress)
+                act_two.create_databases(server)
+            with self._step("declarations checked and applied"):
+                self._done("check", checking)
+                self._apply()
         return server
 
-    def _hutong(self, command: str, *options: str) -> None:
+    def _apply(self) -> None:
+        with self._hutong("apply", f"--partitions={_PARTITIONS}") as applying:
+            self._done("apply", applying)
+
+    def _apply_flows(self) -> None:
+        add_flows(self.schemas, self._declared)
+        self._apply()
+
+    def _hutong(self, command: str, *options: str) -> subprocess.Popen[str]:
         program = [sys.executable, "-c", "from hutong.cli import main; main()", command, f"--schemas={self._declared}", *options]
-        done = subprocess.run(program, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise HutongError(f"hutong {command} failed: {(done.stderr or done.stdout).strip()}")
-        self._shown.say(f"  hutong {command}: {done.stdout.strip().splitlines()[-1]}")
+        return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def _done(self, command: str, running: subprocess.Popen[str]) -> None:
+        out, problem = running.communicate()
+        if running.returncode:
+            raise HutongError(f"hutong {command} failed: {(problem or out).strip()}")
+        self._shown.say(f"  hutong {command}: {out.strip().splitlines()[-1]}")
 
     def _acts(self, server: PostgresServer, world: Future[tuple[int, int]]) -> Run:
         rights, issues = read_rights(self._declared, self.home.read_key), list(revisions())
@@ -236,7 +239,7 @@ class Stage:
         days = ", ".join(f"{ms} ms in the flow {flow}" for flow, ms in DAY_MS.items())
         self._shown.say(f"  a working day is {days} here; what comes late has waited for its deadline")
         with self._shown.counts(closed=len(cast.plots)) as show:
-            cast.play(crew, self.coordinators, lambda closed: show(closed=closed))
+            cast.play(crew, self.coordinators, self._apply_flows, lambda closed: show(closed=closed))
         due = _due(cast.rights, cast.sources()) + cast.reports
         with self._shown.counts(delivered=due) as show:
             act_two.await_holdings(crew, ministries, before + due, lambda held: show(delivered=held - before))
@@ -247,6 +250,14 @@ class Stage:
         yield
         self.seconds[name] = time.monotonic() - began
         self._shown.say(f"{name} ({self.seconds[name]:.1f} s)")
+
+
+def _imagine(size: Size, directory: Path) -> tuple[int, int]:
+    """How many cases there will be, and how many of them have a slip of the pen; each department gets its own."""
+    history = live(populate(size.seed, size.persons), size.seed, size.months)
+    for system in systems():
+        write_cases(directory, system.department, [change for change in history if change.department == system.department])
+    return len(history), sum(change.defect is not None for change in history)
 
 
 def _due(rights: Sequence[Right], events: Sequence[Committed]) -> int:

@@ -141,6 +141,11 @@ def _death(plot: Plot, answers: Answers) -> dict[str, Any]:
             (plot.asked[ask], *(str(answer[name]) for name in ("action", "benefit_number", "monthly_amount", "paid_until")))
             for ask, answer in answers.items()
         ),
+        "discrepancies": sorted(
+            (f"{ask}-after-death", ask, plot.asked[ask], str(died), str(answers[ask]["paid_until"]))
+            for ask, amount in over.items()
+            if amount and not lives
+        ),
         **{f"overpaid_{ask}": None if lives else amount for ask, amount in over.items()},
         "overpaid_total": None if lives else sum(known, Decimal(0)),
     }

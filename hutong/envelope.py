@@ -34,6 +34,7 @@ class Sealed(NamedTuple):
         body: Avro binary, without a frame.
         time: when the change happened.
         traceparent: W3C trace context, if any.
+        corrects: id of the event of the same contract that this one puts right, if any.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Sealed(NamedTuple):
     body: bytes
     time: datetime
     traceparent: str | None
+    corrects: str | None = None
 
 
 def contract_of(event: ChangeEvent | Mapping[str, Any], contract: str | None) -> str:
@@ -73,6 +75,7 @@ def seal(
     id: str | None = None,
     time: datetime | None = None,
     traceparent: str | None = None,
+    corrects: str | None = None,
 ) -> Sealed:
     """Check and encode an event.
 
@@ -86,6 +89,7 @@ def seal(
         body=body,
         time=datetime.now(UTC) if time is None else checked_time(schema.contract, time),
         traceparent=current_trace() if traceparent is None else checked_trace(schema.contract, traceparent),
+        corrects=None if corrects is None else checked_id(schema.contract, corrects),
     )
 
 

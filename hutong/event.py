@@ -20,9 +20,12 @@ from hutong.stamps import new_event_id, rfc3339
 
 __all__ = [
     "CONTENT_TYPE",
+    "PERIOD_REPLAY",
+    "REPLAY_HEADER",
     "Attributes",
     "Headers",
     "check_attributes",
+    "harmless_id",
     "header",
     "is_traceparent",
     "new_event_id",
@@ -35,7 +38,14 @@ Headers = Sequence[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/avro"
 
+REPLAY_HEADER = "hutong_replay"
+"""On deliveries that a replay has made: its id."""
+
+PERIOD_REPLAY = "period-"
+"""What the id of a replay begins with that delivers a period once more: its events are wanted, be it that they came before."""
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_time")
 _READ = frozenset({*_REQUIRED, "ce_agreement", "ce_corrects", "traceparent", "tracestate"})
 _REMEMBERED = 10_000  # more than there are pairs of a contract and an agreement
@@ -57,6 +67,14 @@ def header(headers: Headers, name: str) -> bytes | None:
     return found
 
 
+def harmless_id(event_id: str) -> str | None:
+    """An event id, for logs and traces: itself where it is a UUID, else None.
+
+    Any other id is an application's own, and may hold somebody's number; a hash of it would too, since numbers can be tried out.
+    """
+    return event_id if _UUID.fullmatch(event_id) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
     """CloudEvents attributes of one event.
@@ -70,6 +88,7 @@ class Attributes:
         traceparent: W3C trace context, where the publisher has one.
         tracestate: W3C trace context, vendors' part.
         corrects: id of the event of the same contract that this one puts right (extension attribute).
+        replay: on deliveries that a replay has made, the replay (``docs/replay.md``).
     """
 
     id: str
@@ -80,6 +99,7 @@ class Attributes:
     traceparent: str | None = None
     tracestate: str | None = None
     corrects: str | None = None
+    replay: str | None = None
 
     def to_headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers in the CloudEvents binary mode, UTF-8."""
@@ -118,6 +138,7 @@ class Attributes:
             _optional(fields, "traceparent"),
             _optional(fields, "tracestate"),
             _optional(fields, "ce_corrects"),
+            _replay(fields),
         )
 
 
@@ -197,3 +218,9 @@ def _is_utf8(value: bytes) -> bool:
 def _optional(fields: dict[str, bytes], name: str) -> str | None:
     value = fields.get(name)
     return value.decode() if value else None
+
+
+def _replay(fields: dict[str, bytes]) -> str | None:
+    """Only the bus writes this header onto deliveries; on anything else it says nothing, and is no reason to refuse an event."""
+    value = fields.get(REPLAY_HEADER)
+    return value.decode() if value and value.isascii() and len(value) <= _MAX_ATTRIBUTE_BYTES else None

@@ -1,6 +1,7 @@
-"""Makes instances of frozen dataclasses with slots at a third of the cost: for the two that come with every received event.
+"""Makes instances of frozen dataclasses with slots at a third of the cost: for those that come with every event.
 
-A frozen dataclass's own ``__init__`` sets each field through ``object.__setattr__``. Neighbours: ``event`` and ``subscription``.
+A frozen dataclass's own ``__init__`` sets each field through ``object.__setattr__``. Neighbours: ``event``, ``received``,
+``flows.work``.
 """
 
 from __future__ import annotations

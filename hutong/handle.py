@@ -97,12 +97,13 @@ class PublishHandle:
 
     def settle(self, error: Any, record: Any) -> None:
         """The brokers' answer, from the sender."""
-        self._publisher.pending_handles.pop(self, None)
         if error is None:
             self._line.confirmations.add(record.latency() or 0.0)
             self._record = record
         else:
             self._error = self._publisher.refused(self, self._line, error)
+        # Last: a flush in another thread that finds it pending no more must find what became of it.
+        self._publisher.pending_handles.pop(self, None)
         if self._callbacks:
             self._call_back()
 

@@ -24,10 +24,19 @@ DEFAULT_HOME = ".hutong"
 
 @dataclass(frozen=True, kw_only=True)
 class BusAddress:
-    """Where clients reach a bus."""
+    """Where clients reach a bus, and how.
+
+    Args:
+        bootstrap_servers: ``host:port`` of the brokers, comma-separated.
+        registry_url: base URL of the registry's Confluent API.
+        security_protocol: as Kafka clients name it.
+        mutual_tls: whether clients must show a certificate too.
+    """
 
     bootstrap_servers: str
     registry_url: str
+    security_protocol: str = "SASL_PLAINTEXT"
+    mutual_tls: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,11 @@ class Home:
         return self.root / "keys"
 
     @property
+    def tls(self) -> Path:
+        """Certificates and their keys, where the bus has TLS; ``ca.crt`` is what its clients trust."""
+        return self.root / "tls"
+
+    @property
     def jars(self) -> Path:
         """What was downloaded; `hutong reset` keeps it."""
         return self.root / "jars"
@@ -101,7 +115,12 @@ class Home:
         if facts is None:
             return None
         try:
-            return BusAddress(bootstrap_servers=facts["bootstrap_servers"], registry_url=facts["registry_url"])
+            return BusAddress(
+                bootstrap_servers=facts["bootstrap_servers"],
+                registry_url=facts["registry_url"],
+                security_protocol=facts.get("security_protocol", "SASL_PLAINTEXT"),
+                mutual_tls=facts.get("mutual_tls", False),
+            )
         except KeyError as exc:
             raise ConfigurationError(f"{self.bus_file} lacks {exc}; write it anew with `hutong up`") from None
 
@@ -143,12 +162,16 @@ class Home:
         """The agreement's pseudonym key (64 hexadecimal characters), or None when there is none."""
         return read_private(self.keys / file_name(agreement))
 
+    def write_key(self, agreement: str, key: str) -> None:
+        """Keep the agreement's pseudonym key, readable by the owner of the home alone."""
+        write_private(self.keys / file_name(agreement), key + "\n")
+
     def ensure_key(self, agreement: str) -> str:
         """The agreement's pseudonym key; a new random one is made and kept when there is none."""
         known = self.read_key(agreement)
         if known is None:
             known = secrets.token_hex(32)
-            write_private(self.keys / file_name(agreement), known + "\n")
+            self.write_key(agreement, known)
         return known
 
 

@@ -9,8 +9,10 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache
+from typing import Protocol
+from weakref import WeakSet
 
-from prometheus_client import Counter, Histogram, Metric
+from prometheus_client import Counter, Gauge, Histogram, Metric
 
 __all__ = [
     "DUPLICATES",
@@ -18,10 +20,12 @@ __all__ = [
     "PUBLISHED",
     "PUBLISH_SECONDS",
     "RECEIVED",
+    "RECEIVED_SECONDS",
     "UNDECODABLE",
     "VIOLATIONS",
     "Confirmations",
     "confirmations",
+    "count_pending",
 ]
 
 
@@ -36,8 +40,10 @@ class _Published(Counter):
 
 class _Seconds(Histogram):
     def observe_all(self, amounts: list[float]) -> None:
-        """As ``observe`` for each: one bucket at a time instead of one amount."""
+        """As ``observe`` for each: one bucket at a time, not one amount. One below 0, of clocks that differ, counts as 0."""
         ordered, done = sorted(amounts), 0
+        if ordered and ordered[0] < 0:
+            ordered = [max(0.0, amount) for amount in ordered]
         self._sum.inc(sum(ordered))
         for number, bound in enumerate(self._upper_bounds):
             below = bisect_right(ordered, bound)
@@ -57,10 +63,40 @@ PUBLISH_SECONDS = _Seconds(
     # A confirmation takes a few milliseconds; a minute means that a broker was away.
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
+QUEUE_DEPTH = Gauge("hutong_publish_queue_depth", "Events of this process that are neither confirmed nor refused yet.")
 RECEIVED = Counter("hutong_received_events", "Events handed to the application.", ["topic"])
+RECEIVED_SECONDS = _Seconds(
+    "hutong_received_latency_seconds",
+    "From the event's time, which is the publisher's, until it was handed to the application.",
+    ["agreement"],
+    # Milliseconds where all is well; minutes where somebody was away; a day where an event tells of yesterday.
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3600, 86_400),
+)
 DUPLICATES = Counter("hutong_duplicate_events", "Events that came again and were left out.", ["topic"])
 UNDECODABLE = Counter("hutong_undecodable_events", "Records that are no readable event and were skipped.", ["topic"])
 
+
+class _Pending(Protocol):
+    @property
+    def pending(self) -> int: ...
+
+
+_publishers: WeakSet[_Pending] = WeakSet()
+_lock = threading.Lock()
+
+
+def count_pending(publisher: _Pending) -> None:
+    """Count this publisher's events among those of the process that wait for the brokers, for as long as it lives."""
+    with _lock:
+        _publishers.add(publisher)
+
+
+def _all_pending() -> int:
+    with _lock:
+        return sum(publisher.pending for publisher in _publishers)
+
+
+QUEUE_DEPTH.set_function(_all_pending)
 
 _MANY = 250  # counted together: each metric has a lock, and confirmations come tens of thousands a second
 _EVERY: list[Confirmations] = []

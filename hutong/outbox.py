@@ -44,22 +44,30 @@ CREATE TABLE IF NOT EXISTS hutong_outbox (
     event_time  timestamptz NOT NULL,
     traceparent text,
     added       timestamptz NOT NULL DEFAULT now(),
-    failed      text                  -- why the relay cannot send it; the later events of the same key wait behind it
+    failed      text,                 -- why the relay cannot send it; the later events of the same key wait behind it
+    corrects    text                  -- id of the event that this one puts right
 );
+DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'hutong_outbox'::regclass AND attname = 'corrects')
+    THEN ALTER TABLE hutong_outbox ADD COLUMN corrects text; END IF; END $$;
 CREATE INDEX IF NOT EXISTS hutong_outbox_failed ON hutong_outbox (contract, key) WHERE failed IS NOT NULL;
 """
-"""The table, for the department's own migrations."""
+"""The table, for the department's own migrations; also makes one of an earlier version as it should be."""
 
-_INSERT = """
+_INSERT = b"""
 INSERT INTO hutong_outbox (bucket, contract, version, shape, event_id, key, value, event_time, traceparent)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
+_INSERT_CORRECTION = b"""
+INSERT INTO hutong_outbox (bucket, contract, version, shape, event_id, key, value, event_time, traceparent, corrects)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+"""Apart, so that a table of an earlier version takes all that is no correction."""
 
 Event = ChangeEvent | Mapping[str, Any]
 
 
 def create_table(connection: Connection[Any]) -> None:
-    """Create the outbox table where there is none, in the connection's transaction."""
+    """Create the outbox table where there is none, in the connection's transaction; an earlier version's gets what it lacks."""
     for statement in TABLE.split(";\n"):
         if statement.strip():
             connection.execute(statement.encode())
@@ -73,6 +81,7 @@ def add(
     id: str | None = None,
     time: datetime | None = None,
     traceparent: str | None = None,
+    corrects: str | None = None,
 ) -> str:
     """Check an event and write it into the outbox, in the connection's transaction.
 
@@ -83,6 +92,7 @@ def add(
         id: the event id; by default a new UUID.
         time: when the change happened; by default now.
         traceparent: W3C trace context; by default OpenTelemetry's current span, if there is one.
+        corrects: id of the event of this contract that this one puts right; recipients see it beside the event's own id.
 
     Returns:
         The event id.
@@ -92,8 +102,8 @@ def add(
         ConfigurationError: the connection is in no transaction, or a mapping comes without its contract.
     """
     _in_transaction(connection)
-    row = _row(event, contract, id, time, traceparent)
-    connection.execute(_INSERT, row)
+    statement, row = _row(event, contract, id, time, traceparent, corrects)
+    connection.execute(statement, row)
     return str(row[4])
 
 
@@ -105,18 +115,19 @@ async def add_async(
     id: str | None = None,
     time: datetime | None = None,
     traceparent: str | None = None,
+    corrects: str | None = None,
 ) -> str:
     """As ``add``, on an asynchronous connection."""
     _in_transaction(connection)
-    row = _row(event, contract, id, time, traceparent)
-    await connection.execute(_INSERT, row)
+    statement, row = _row(event, contract, id, time, traceparent, corrects)
+    await connection.execute(statement, row)
     return str(row[4])
 
 
 def add_many(connection: Connection[Any], events: Iterable[Event], contract: EventSchema | None = None) -> list[str]:
     """As ``add``, for many events with one round trip; nothing is written if one of them breaks its contract."""
     _in_transaction(connection)
-    rows = [_row(event, contract, None, None, None) for event in events]
+    rows = [_row(event, contract, None, None, None, None)[1] for event in events]
     with connection.cursor() as cursor:
         cursor.executemany(_INSERT, rows)
     return [str(row[4]) for row in rows]
@@ -131,14 +142,20 @@ def _in_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:
 
 
 def _row(
-    event: Event, contract: EventSchema | None, event_id: str | None, time: datetime | None, traceparent: str | None
-) -> tuple[Any, ...]:
+    event: Event,
+    contract: EventSchema | None,
+    event_id: str | None,
+    time: datetime | None,
+    traceparent: str | None,
+    corrects: str | None,
+) -> tuple[bytes, tuple[Any, ...]]:
+    """The statement for an event, and its values."""
     schema = type(event).event_schema() if isinstance(event, ChangeEvent) else contract
     if schema is None:
         raise ConfigurationError("outbox.add takes a mapping together with its EventSchema: add(connection, event, schema)")
     contract_of(event, contract.contract if contract else schema.contract)
     try:
-        sealed = seal(schema, event, id=event_id, time=time, traceparent=traceparent)
+        sealed = seal(schema, event, id=event_id, time=time, traceparent=traceparent, corrects=corrects)
     except ContractViolation as violation:
         VIOLATIONS.labels(violation.contract, violation.rule).inc()
         raise
@@ -146,7 +163,7 @@ def _row(
         raise ContractViolation(
             schema.contract, ", ".join(schema.key), "key", "holds a null character, which PostgreSQL cannot store"
         )
-    return (
+    row = (
         zlib.crc32(f"{schema.contract}\0{sealed.key}".encode()) % BUCKETS,
         schema.contract,
         schema.version,
@@ -157,6 +174,7 @@ def _row(
         sealed.time,
         sealed.traceparent,
     )
+    return (_INSERT, row) if sealed.corrects is None else (_INSERT_CORRECTION, (*row, sealed.corrects))
 
 
 @cache

@@ -13,26 +13,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from hutong.contracts.avro import Schema
-from hutong.contracts.schema import EventSchema
-from hutong.contracts.shape import fingerprint
-from hutong.envelope import Sealed, checked_id, checked_time, checked_trace, contract_of, current_trace
-from hutong.errors import (
-    ContractViolation,
-    DeliveryFailed,
-    EventTooLarge,
-    HutongError,
-    NotAuthorised,
-    PublisherClosed,
-    QueueFull,
-    UnknownContract,
-)
+from hutong.envelope import Sealed, checked_id, checked_time, checked_trace, current_trace
+from hutong.errors import ContractViolation, DeliveryFailed, EventTooLarge, HutongError, PublisherClosed, QueueFull
 from hutong.handle import PublishHandle
-from hutong.line import Line, check_clock
-from hutong.metrics import FAILURES, VIOLATIONS
+from hutong.line import Line, Lines
+from hutong.metrics import FAILURES, VIOLATIONS, count_pending
 from hutong.model import ChangeEvent
-from hutong.plain import packer
 from hutong.stamps import new_tail, rfc3339, stamp
-from hutong.transport import Transport, schema_id, subject_of, transport_for
+from hutong.tracing import spans
+from hutong.transport import Settle, Transport, transport_for
 
 if TYPE_CHECKING:
     from hutong.kafka.settings import Settings
@@ -45,6 +34,7 @@ Event = ChangeEvent | Mapping[str, Any]
 _REMEMBERED_FAILURES = (
     100_000  # ids kept for flush(); beyond that the brokers have been away for long and the count is what matters
 )
+_FLUSH_SECONDS = 0.1  # a sender that another thread keeps busy is never done with all
 
 
 def _time_header(moment: datetime) -> tuple[str, bytes]:
@@ -76,13 +66,13 @@ class Publisher:
         self._transport = transport or transport_for(department, settings)
         self.limits = self._transport.limits
         self._sender = self._transport.sender()
-        self._schemas = self._transport.schemas()
-        self._contracts = dict(contracts or {})
-        self._lines: dict[Any, Line] = {}
+        self._lines = Lines(department, self._transport.schemas(), contracts or {})
         self.pending_handles: dict[PublishHandle, None] = {}
         self._failed: dict[str, HutongError] = {}
         self._polled = 0
         self._closed = False
+        self._spans = spans()
+        count_pending(self)
 
     def publish(
         self,
@@ -119,7 +109,7 @@ class Publisher:
         kind = type(event)
         line = self._lines.get(contract if kind is dict else kind)
         if line is None or (contract is not None and contract != line.contract):
-            line = self._line(event, contract)
+            line = self._lines.of(event, contract)
         now = stamp()
         try:
             key, body = line.pack(event)  # type: ignore[misc]
@@ -140,19 +130,16 @@ class Publisher:
     def forward(self, contract: str, version: int, shape: str, event: Sealed) -> PublishHandle:
         """Send an event that was sealed before, as the outbox relay does. Raises as ``publish`` does."""
         self._open()
-        line = self._lines.get((contract, version, shape))
-        if line is None:
-            self._own(contract)
-            registered = schema_id(self._schemas, contract, version, shape)
-            line = self._add((contract, version, shape), Line.of(contract, self.department, registered))
+        line = self._lines.get((contract, version, shape)) or self._lines.of_sealed(contract, version, shape)
         moment = _time_header(event.time)
-        handle = self._send(line, event.key, event.body, event.id, moment, event.traceparent, self.limits.block_seconds)
+        block = self.limits.block_seconds
+        handle = self._send(line, event.key, event.body, event.id, moment, event.traceparent, block, event.corrects)
         self._sender.poll(0)
         return handle
 
     def prepare(self, event: Event, contract: str | None = None) -> None:
         """Look up what the contract's first event needs, so that ``publish`` does not."""
-        self._line(event, contract)
+        self._lines.of(event, contract)
 
     def is_prepared(self, event: Event, contract: str | None = None) -> bool:
         """Whether ``publish`` would need no look-up."""
@@ -168,19 +155,30 @@ class Publisher:
         self._sender.poll(seconds)
 
     def flush(self, timeout: float = 30.0) -> None:
-        """Wait until every event is confirmed.
+        """Wait until every event is confirmed that was published before; not for what another thread publishes meanwhile.
 
         Raises:
             DeliveryFailed: with the ids of all events that are not confirmed, since the last flush.
         """
-        self._sender.flush(timeout)
-        ids = [*self._failed, *(handle.event_id for handle in list(self.pending_handles))]
+        waiting = self._wait_for(list(self.pending_handles), clock.monotonic() + timeout)
+        ids = list(dict.fromkeys([*self._failed, *(handle.event_id for handle in waiting)]))
         if not ids:
             return
         cause = next(iter(self._failed.values()), None) or self._sender.trouble()
         self._failed = {}
         because = f": {cause}" if cause else f" within {timeout:g} s; they are still being sent"
         raise DeliveryFailed(f"{len(ids)} events of {self.department} are not confirmed{because}", ids) from cause
+
+    def _wait_for(self, handles: list[PublishHandle], deadline: float) -> list[PublishHandle]:
+        """Those of some events that are neither confirmed nor refused by then."""
+        handles.reverse()  # the oldest last: it is settled first, and each is looked at once
+        while True:
+            left = deadline - clock.monotonic()
+            self._sender.flush(max(0.0, min(left, _FLUSH_SECONDS)))
+            while handles and handles[-1] not in self.pending_handles:
+                handles.pop()
+            if not handles or left <= 0:
+                return [one for one in handles if one in self.pending_handles]
 
     def close(self, timeout: float = 30.0) -> None:
         """Flush and end. Closing twice does nothing.
@@ -241,23 +239,27 @@ class Publisher:
                 f"{line.contract}: the encoded event has {len(value)} bytes, over the limit of {self.limits.max_event_bytes}; "
                 f"send a reference instead of the content, or raise HUTONG_MAX_EVENT_BYTES and the topic's max.message.bytes"
             )
-        headers = line.headers(event_id, moment, trace, corrects)
         handle = PublishHandle(self, line, event_id)
+        settle: Settle = handle.settle
+        step = None if self._spans is None else self._spans.publish(line.contract, event_id, trace)
+        if step is not None:
+            trace, settle = step.traceparent, step.ending(settle)
+        headers = line.headers(event_id, moment, trace, corrects)
         self.pending_handles[handle] = None
         try:
-            self._queue(line, key.encode(), value, headers, handle, block_seconds)
+            self._queue(line, key.encode(), value, headers, settle, block_seconds)
         except BaseException:
             self.pending_handles.pop(handle, None)
             raise
         return handle
 
     def _queue(
-        self, line: Line, key: bytes, value: bytes, headers: list[tuple[str, bytes]], handle: PublishHandle, block_seconds: float
+        self, line: Line, key: bytes, value: bytes, headers: list[tuple[str, bytes]], settle: Settle, block_seconds: float
     ) -> None:
         deadline: float | None = None
         while True:
             try:
-                return self._sender.send(line.topic, key, value, headers, handle.settle)
+                return self._sender.send(line.topic, key, value, headers, settle)
             except QueueFull:
                 deadline = deadline or clock.monotonic() + block_seconds
                 if clock.monotonic() >= deadline:
@@ -268,35 +270,3 @@ class Publisher:
     def _open(self) -> None:
         if self._closed:
             raise PublisherClosed(f"the publisher of {self.department} is closed; make a new one")
-
-    def _line(self, event: Event, contract: str | None) -> Line:
-        is_model = not isinstance(event, dict) and isinstance(event, ChangeEvent)  # in this order: pydantic's isinstance is slow
-        key = type(event) if is_model else contract
-        line = self._lines.get(key)
-        if line is not None and (contract is None or contract == line.contract) and (is_model or isinstance(event, Mapping)):
-            return line
-        name = contract_of(event, contract)
-        self._own(name)
-        schema = type(event).event_schema() if isinstance(event, ChangeEvent) else self._schema(name)
-        pack = packer(type(event)) if isinstance(event, ChangeEvent) else schema.pack
-        registered = schema_id(self._schemas, name, schema.version, fingerprint(schema.parsed))
-        return self._add(key, Line.of(name, self.department, registered, schema, pack))
-
-    def _add(self, key: Any, line: Line) -> Line:
-        check_clock(self._schemas.clock_offset())
-        self._lines[key] = line
-        return line
-
-    def _own(self, contract: str) -> None:
-        owner = contract.rpartition(".")[0]
-        if owner != self.department:
-            raise NotAuthorised(f"{self.department} may not publish {contract}: the contract is {owner or 'nobody'}'s")
-
-    def _schema(self, contract: str) -> EventSchema:
-        schema = self._contracts.get(contract)
-        if schema is None:
-            registered = self._schemas.latest(subject_of(contract))
-            if registered is None:
-                raise UnknownContract(f"the bus has no contract {contract}: check the name, or run 'hutong apply'")
-            schema = registered.schema
-        return EventSchema(schema)

@@ -3,7 +3,7 @@
 At least once: a position is stored after the application has asked for the next event, at the latest half a second later, and on
 ``close``. After a crash the last moments come again; repetitions within the memory of event ids are left out, so a
 recipient that keeps its own record of ids, or writes idempotently, has each event exactly once. Neighbours: ``transport`` brings
-records, ``decoding`` reads them.
+records, ``decoding`` reads them, ``received`` is what comes of them.
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ import logging
 import time as clock
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 from hutong.agreements.agreement import sub_topic
 from hutong.decoding import Decoder, models_of
 from hutong.errors import BusError, ConfigurationError, MalformedEvent
-from hutong.event import Attributes
-from hutong.frozen import maker
-from hutong.metrics import DUPLICATES, RECEIVED, UNDECODABLE
+from hutong.event import PERIOD_REPLAY, Attributes
+from hutong.metrics import DUPLICATES, UNDECODABLE
 from hutong.model import RootRecord
 from hutong.options import Options, check_options, start_of
+from hutong.received import Data, HandedOver, ReceivedEvent, received
 from hutong.transport import Positions, Record, transport_for
 
-__all__ = ["ReceivedEvent", "Subscription"]
+__all__ = ["Data", "Model", "ReceivedEvent", "Subscription"]
 
 _LOG = logging.getLogger("hutong")
 
@@ -34,39 +32,7 @@ _BATCH = 1000  # at 100,000 events/s ten milliseconds of work: a revoked partiti
 _COMMIT_SECONDS = 0.5
 _JOIN_SECONDS = 30.0
 
-Data = TypeVar("Data")
 Model = TypeVar("Model", bound=RootRecord)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedEvent(Generic[Data]):
-    """An event as its recipient gets it.
-
-    Attributes:
-        attributes: id, source, type, time, agreement, trace.
-        data: a mapping, or the subscription's model.
-        key: the Kafka key as text.
-        topic: where it lies.
-        partition: where it lies.
-        offset: where it lies.
-        timestamp_ms: when it was delivered, ms since the epoch.
-    """
-
-    attributes: Attributes
-    data: Data
-    key: str | None
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-
-    @property
-    def timestamp(self) -> datetime:
-        """When it was delivered."""
-        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
-
-
-_received = maker(ReceivedEvent)
 
 
 class Subscription(Generic[Data]):
@@ -115,9 +81,9 @@ class Subscription(Generic[Data]):
         self._buffer: deque[Record] = deque()
         self._in_hand: Record | None = None
         self._positions: Positions = {}
-        self._seen: OrderedDict[tuple[str, str, str | None], None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str, str | None, str | None], None] = OrderedDict()
         self._next_commit = 0.0
-        self._counted = 0
+        self._handed_over = HandedOver(self.topic)
         self._closed = False
 
     def join(self, timeout: float = _JOIN_SECONDS) -> Self:
@@ -194,6 +160,7 @@ class Subscription(Generic[Data]):
         if last_one_too:
             self._processed()
         self._in_hand = None
+        self._handed_over.done("not processed")
         try:
             self._commit(wait=True)
         except BusError as problem:  # the block is over, and what it did stands: the events come again, that is all
@@ -205,6 +172,7 @@ class Subscription(Generic[Data]):
         if self._in_hand is not None:
             self._pass(self._in_hand)
             self._in_hand = None
+        self._handed_over.done()
 
     def _pass(self, record: Record) -> None:
         self._positions[record.topic() or "", record.partition() or 0] = (record.offset() or 0) + 1
@@ -217,8 +185,7 @@ class Subscription(Generic[Data]):
             self._buffer.extend(self._reader.read(1, 0.0))
 
     def _commit(self, *, wait: bool) -> None:
-        RECEIVED.labels(self.topic).inc(self._counted)
-        self._counted = 0
+        self._handed_over.count()
         if self._by_itself:
             self._store(wait=wait)
 
@@ -248,8 +215,7 @@ class Subscription(Generic[Data]):
             buffer.popleft()
             if event is not None and not self._is_repetition(event.attributes):
                 self._in_hand = record
-                self._counted += 1
-                return event
+                return self._handed_over.note(event)
             self._pass(record)
         return None
 
@@ -258,7 +224,7 @@ class Subscription(Generic[Data]):
             attributes = Attributes.from_headers(record.headers() or ())
             data = self._decoder.decode(record.value())
             key = record.key()
-            return _received(
+            return received(
                 attributes,
                 data,
                 None if key is None else key.decode(),
@@ -277,7 +243,9 @@ class Subscription(Generic[Data]):
     def _is_repetition(self, attributes: Attributes) -> bool:
         if not self._remembered:
             return False
-        key, seen = (attributes.source, attributes.id, attributes.agreement), self._seen
+        replay = attributes.replay
+        wanted = replay if replay is not None and replay.startswith(PERIOD_REPLAY) else None  # a period that was asked for again
+        key, seen = (attributes.source, attributes.id, attributes.agreement, wanted), self._seen
         if key in seen:
             seen.move_to_end(key)
             DUPLICATES.labels(self.topic).inc()

@@ -274,7 +274,7 @@ class Course:
     def _ended(
         self, starts: Moment, fates: list[Fate], reviews: list[tuple[Moment, Moment]], deadline: Moment, revoked: Moment
     ) -> Stage:
-        done = [one.answered if one.required else min(one.answered, one.late) for one in fates]
+        done = [max(one.asked, one.answered if one.required else min(one.answered, one.late)) for one in fates]
         deeds = [deadline, *(at for one in fates for at, _ in one.deeds)]
         asked = fates or starts != self.opening.at  # else not all have authorised it
         complete = self._look(max(done, default=starts), reviews, deeds) if asked else NEVER
@@ -282,6 +282,8 @@ class Course:
         how = min(ends, key=lambda one: ends[one])
         if ends[how] > self.until:
             return Stage(starts, NEVER, "", _until(fates, self.until), reviews)
+        if how == "PARTIAL" and asked and max(done, default=starts) < deadline:
+            how, ends["COMPLETE"] = "COMPLETE", deadline  # answered during a review that outlasted it: nothing is missing
         return Stage(starts, ends[how], how, _until(fates, ends[how]), reviews)
 
     def kept(self, ask: str) -> Mapping[str, Any] | None:

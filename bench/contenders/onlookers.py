@@ -75,7 +75,7 @@ class Sink:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 sink.requests += 1
                 self.send_response(200)

@@ -7,11 +7,10 @@ relay. One transaction per batch: take rows, publish, wait for the brokers, dele
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
-import os
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from prometheus_client import Counter, Gauge
 
+from connectors.sources._outbox_metrics import FAILED, LOCKS, OUTAGES, PRESENT, RELAYED, look
+from connectors.sources._outbox_settings import RelaySettings
 from hutong.envelope import Sealed
 from hutong.errors import (
     BrokerUnavailable,
@@ -38,41 +38,29 @@ from hutong.outbox import BUCKETS
 from hutong.publisher import Publisher
 from hutong.runtime import logs
 from hutong.runtime.health import Health, HealthServer
-from hutong.runtime.loop import Stop, run
+from hutong.runtime.loop import run
+from hutong.runtime.stop import GRACE_SECONDS, Stop
+from hutong.runtime.tracing import Tracing
 
 __all__ = ["Relay"]
 
 _LOG = logging.getLogger("hutong.outbox")
 
-RELAYED = Counter("hutong_outbox_relayed_events", "Outbox events that the brokers have confirmed.", ["department"])
-FAILED = Counter("hutong_outbox_failed_events", "Outbox events that cannot be published, by the error.", ["department", "error"])
-OUTAGES = Counter("hutong_outbox_outages", "Times that the relay lost the database or the bus and waited.", ["department"])
-OLDEST = Gauge("hutong_outbox_oldest_seconds", "Age of the oldest event in the outbox; 0 when it is empty.", ["department"])
-UNPUBLISHABLE = Gauge("hutong_outbox_unpublishable_events", "Failed events that are in the outbox now.", ["department"])
-
-_LOCKS = "'hutong_outbox'::regclass::oid::integer"  # the advisory locks' first number: one set per outbox table
-_PRESENT = BUCKETS  # the lock that every relay holds, shared, to be counted
 _SHARE_SECONDS = 1.0
 _GIVE_UP_SECONDS = 30.0  # a transaction that stays open longer keeps the database from cleaning up
 _IDLE_SECONDS = 0.05  # an empty outbox is looked at this often: cheap, and it works through any connection pooler
 
 _TAKE = """
-SELECT position, contract, version, shape, event_id, key, value, event_time, traceparent
-FROM hutong_outbox AS row
+SELECT position, contract, version, shape, event_id, key, value, event_time, traceparent,
+    (SELECT corrects FROM hutong_outbox AS own WHERE own.position = row.position)
+FROM hutong_outbox AS row, (SELECT NULL::text AS corrects) AS earlier
 WHERE bucket = ANY(%s) AND failed IS NULL AND NOT EXISTS (
     SELECT FROM hutong_outbox AS before
     WHERE before.failed IS NOT NULL AND before.contract = row.contract AND before.key = row.key)
 ORDER BY position LIMIT %s
 FOR UPDATE OF row SKIP LOCKED
 """
-
-_LOOK = f"""
-SELECT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = {_PRESENT}
-            AND classid = 'hutong_outbox'::regclass::oid
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
-       (SELECT extract(epoch FROM now() - added)::float FROM hutong_outbox ORDER BY position LIMIT 1),
-       (SELECT count(*) FROM hutong_outbox WHERE failed IS NOT NULL)
-"""  # noqa: S608 - put together from constants
+"""A table of an earlier version has no column ``corrects``; the name then means the one of ``earlier``, which is null."""
 
 _POISON = (UnknownContract, NotAuthorised, EventTooLarge)
 """What waiting does not cure: the event fails, its key waits, all others go on."""
@@ -89,8 +77,8 @@ class _Row:
 
     @classmethod
     def of(cls, columns: tuple[Any, ...]) -> _Row:
-        position, contract, version, shape, event_id, key, value, event_time, traceparent = columns
-        sealed = Sealed(id=event_id, key=key, body=value, time=event_time, traceparent=traceparent)
+        position, contract, version, shape, event_id, key, value, event_time, traceparent, corrects = columns
+        sealed = Sealed(id=event_id, key=key, body=value, time=event_time, traceparent=traceparent, corrects=corrects)
         return cls(position=position, contract=contract, version=version, shape=shape, key=key, event=sealed)
 
 
@@ -178,7 +166,7 @@ class Relay:
             self._connection.execute("SET application_name = 'hutong outbox relay'")
             # A delete that a crash of the database forgets is an event that comes twice, with the same id.
             self._connection.execute("SET synchronous_commit = off")
-            self._connection.execute(f"SELECT pg_advisory_lock_shared({_LOCKS}, {_PRESENT})")
+            self._connection.execute(f"SELECT pg_advisory_lock_shared({LOCKS}, {PRESENT})")
             self._next_share = 0.0
         return self._connection, self._publisher
 
@@ -206,25 +194,23 @@ class Relay:
     def _mark(self, cursor: psycopg.Cursor[Any], failed: dict[int, HutongError]) -> None:
         for position, problem in failed.items():
             FAILED.labels(self.department, type(problem).__name__).inc()
-            _LOG.error("outbox of %s: row %d cannot be published: %s", self.department, position, problem)
+            facts = {"department": self.department, "row": position, "error": str(problem)}
+            _LOG.error("an outbox row cannot be published", extra={"facts": facts})
             cursor.execute("UPDATE hutong_outbox SET failed = %s WHERE position = %s", (str(problem), position))
 
     def _share(self, connection: psycopg.Connection[Any]) -> None:
         """Hold a fair part of the buckets: as many as there are, divided by the relays that are there."""
         self._next_share = time.monotonic() + _SHARE_SECONDS
-        relays, oldest, failed = connection.execute(_LOOK).fetchone() or (1, None, 0)
-        OLDEST.labels(self.department).set(oldest or 0.0)
-        UNPUBLISHABLE.labels(self.department).set(failed)
-        fair = math.ceil(BUCKETS / max(1, relays))
+        fair = math.ceil(BUCKETS / look(connection, self.department))
         for bucket in sorted(self._held)[fair:]:
-            connection.execute(f"SELECT pg_advisory_unlock({_LOCKS}, %s)", (bucket,))
+            connection.execute(f"SELECT pg_advisory_unlock({LOCKS}, %s)", (bucket,))
             self._held.discard(bucket)
         wanted = [bucket for bucket in range(BUCKETS) if bucket not in self._held]
         random.shuffle(wanted)
         while wanted and len(self._held) < fair:
             some = [wanted.pop() for _ in range(min(len(wanted), fair - len(self._held)))]
             locked = connection.execute(
-                f"SELECT bucket, pg_try_advisory_lock({_LOCKS}, bucket) FROM unnest(%s::integer[]) AS bucket",  # noqa: S608
+                f"SELECT bucket, pg_try_advisory_lock({LOCKS}, bucket) FROM unnest(%s::integer[]) AS bucket",  # noqa: S608
                 (some,),
             )
             self._held.update(bucket for bucket, is_mine in locked if is_mine)
@@ -275,28 +261,27 @@ def _one_line(problem: BaseException) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a relay until SIGTERM or SIGINT; the batch at hand is finished first."""
-    parser = argparse.ArgumentParser(
-        prog="python -m connectors.sources.outbox", description="Relay a department's outbox to the bus."
-    )
-    parser.add_argument("--department", required=True, help="the department's code, its Kafka principal too")
-    parser.add_argument("--batch", type=int, default=2000, help="rows per transaction (default 2000)")
-    parser.add_argument("--port", type=int, default=0, help="where /health and /metrics are served on the loopback interface")
-    options = parser.parse_args(arguments)
-    logs.configure(f"outbox-{options.department}")
-    # The address may hold a password: it comes by the environment (libpq's own PG* variables work too), never by an argument.
-    address = os.environ.get("HUTONG_OUTBOX_DATABASE", "")
-    relay = Relay(
-        options.department, lambda: psycopg.connect(address), lambda: Publisher(options.department), batch=options.batch
-    )
-    health = Health()
-    server = HealthServer(health, port=options.port)
+    logs.configure(RelaySettings.service)
     try:
-        run(relay.step, stop=Stop().on_signals(), health=health, idle_seconds=_IDLE_SECONDS)
+        _run(RelaySettings.read(sys.argv[1:] if arguments is None else arguments))
     except HutongError as problem:
-        parser.exit(1, f"{problem}\n")
+        _LOG.error("ended", extra={"facts": {"error": str(problem)}})
+        sys.exit(1)
+
+
+def _run(own: RelaySettings) -> None:
+    stop, health = Stop().on_signals(within=GRACE_SECONDS), Health()
+    tracing, server = Tracing(own), HealthServer(health, own)
+    _LOG.info("starting", extra={"facts": {"department": own.department, "health_port": server.port}})
+    address = own.database.get_secret_value()
+    relay = Relay(own.department, lambda: psycopg.connect(address), lambda: Publisher(own.department), batch=own.batch)
+    try:
+        run(relay.step, stop=stop, health=health, idle_seconds=_IDLE_SECONDS)
     finally:
         relay.close()
+        tracing.close()
         server.close()
+        _LOG.info("stopped")
 
 
 if __name__ == "__main__":

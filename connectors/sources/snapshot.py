@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from connectors.sources._snapshot_metrics import REFUSED, count
 from connectors.sources._snapshot_state import State, read_state, text_of, write_state
 from hutong.errors import ContractViolation, DatabaseUnavailable, SnapshotRefused
 from hutong.handle import PublishHandle
@@ -80,6 +81,11 @@ class Counts:
         """Events sent and confirmed."""
         return self.created + self.changed + self.withdrawn
 
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Rows, by what became of them."""
+        return {name: getattr(self, name) for name in ("created", "changed", "withdrawn", "left_out", "broken")}
+
 
 class _Publisher(Protocol):
     """Of ``hutong.Publisher`` as much as is needed here."""
@@ -135,15 +141,20 @@ class SnapshotSource:
         counts = Counts()
         if snapshot.id in self._state.taken:
             return counts
-        rows, columns = self._rows(snapshot)
-        if not trusted:
-            self._refuse_broken(snapshot.id, rows, columns)
+        try:
+            rows, columns = self._rows(snapshot)
+            if not trusted:
+                self._refuse_broken(snapshot.id, rows, columns)
+        except SnapshotRefused:
+            REFUSED.labels(self._contract).inc()
+            raise
         remembered = dict(rows)
         for change in changes(self._state.rows, rows, snapshot.id):
             self._publish(change, snapshot, counts, remembered)
         self._publisher.flush(60.0)
         self._state = State(taken=[*self._state.taken, snapshot.id], columns=columns, rows=remembered)
         write_state(self._file, self._state)
+        count(self._contract, counts.outcomes)
         return counts
 
     def _publish(self, change: Change, snapshot: Snapshot, counts: Counts, remembered: dict[str, Row]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from connectors.sources._snapshot_metrics import write
 from connectors.sources.snapshot import Change, Snapshot, SnapshotSource, csv_rows
 from hutong.errors import ConfigurationError, HutongError
 from hutong.publisher import Event, Publisher
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"{file.name}: {told}")
     except HutongError as problem:
         parser.exit(1, f"{problem}\n")
+    finally:
+        if options.metrics_file is not None:
+            write(options.metrics_file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--delimiter", default=",", help="between fields (default: comma)")
     parser.add_argument("--max-withdrawn", type=float, default=0.2, help="refuse a file that lacks a larger share of rows")
     parser.add_argument("--trusted", action="store_true", help="take the files whatever they withdraw")
+    parser.add_argument(
+        "--metrics-file", type=Path, help="*.prom file for node_exporter's textfile collector; written at the end"
+    )
     parser.add_argument("--skip-broken", action="store_true", help="leave out rows that break the contract")
     return parser
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from hutong.errors import ConfigurationError, DeclarationError
 
-__all__ = ["Expression", "Functions", "compile_expression", "plain"]
+__all__ = ["Expression", "Functions", "compile_expression", "plain", "references"]
 
 Expression = Callable[[Mapping[str, Any]], Any]
 """Event data -> the expression's value; raises ``ValueError`` where it cannot be evaluated."""
@@ -72,6 +72,13 @@ def compile_expression(
             raise ValueError(f"the CEL expression cannot be evaluated ({type(error).__name__})") from None
 
     return evaluate
+
+
+def references(text: str, known: frozenset[str]) -> frozenset[str]:
+    """The fields among ``known`` that an expression refers to; ``compile_expression`` has accepted it before."""
+    import cel
+
+    return frozenset(cel.compile(text).variables()) & known
 
 
 def _refuse_costly(text: str) -> frozenset[str]:

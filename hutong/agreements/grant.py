@@ -43,6 +43,7 @@ class Grant(BaseModel):
         code_lists: the code lists that its transforms use.
         valid_from_ms: first instant in force, ms since the epoch.
         valid_until_ms: first instant no more in force, ms since the epoch, or None.
+        freshness_seconds: how old an event may get before it is delivered, as the contract promises; routers do not need it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,6 +56,7 @@ class Grant(BaseModel):
     code_lists: CodeLists = {}
     valid_from_ms: int
     valid_until_ms: int | None = None
+    freshness_seconds: float | None = None
 
     @property
     def delivery_schema(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bars
 
 from hutong.embedded import Progress
+from hutong.language import translated
 
 __all__ = ["ShownProgress"]
 
@@ -24,11 +25,12 @@ class ShownProgress(Progress):
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(translated(text), markup=False, soft_wrap=True)
 
     @contextmanager
     def amount(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
         """Draw a bar, or print every tenth of the way."""
+        title = translated(title)
         if self._console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),

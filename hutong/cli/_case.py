@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hutong.cli._text import padded
 from hutong.flows.case import Case, Entry, Question
+from hutong.language import chosen, said
 
 __all__ = ["MASK", "entry_line", "is_late", "masked", "moment", "show_case"]
 
@@ -77,9 +79,9 @@ def _without(entry: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]
 def entry_line(entry: Entry, zone: ZoneInfo) -> Text:
     """One line of a timeline."""
     more = [part for part in (entry["ask"], entry["agency"], entry["detail"]) if part]
-    what = entry["what"].lower().replace("_", " ")
+    what = padded(said(entry["what"].lower().replace("_", " ")), 14)
     return Text.assemble(
-        (moment(entry["at_ms"], zone), "dim"), "  ", (f"{what:<14}", _STYLES.get(entry["what"], "bold")), "  ", "  ".join(more)
+        (moment(entry["at_ms"], zone), "dim"), "  ", (what, _STYLES.get(entry["what"], "bold")), "  ", "  ".join(more)
     )
 
 
@@ -94,28 +96,31 @@ def show_case(console: Console, case: Mapping[str, Any], zone: ZoneInfo, title: 
     """
     opened, due, closed = (moment(case[name], zone) for name in ("opened_ms", "due_ms", "closed_ms"))
     console.print(Text.assemble((case["number"], "bold"), f"  {case['flow']}", f" ({title})" if title else ""))
-    ends = f"closed {closed}" if closed else f"ends {due} with what there is"
-    assumed = "; working days of a year that is not announced yet are taken from its weekdays" if case["calendar_assumed"] else ""
-    console.print(f"{case['status']}; key {case['key']}; opened {opened}, {ends}{assumed}", markup=False)
+    ends = said("closed {at}", at=closed) if closed else said("ends {at} with what there is", at=due)
+    line = said("{status}; key {key}; opened {at}, {ends}", status=said(case["status"]), key=case["key"], at=opened, ends=ends)
+    if case["calendar_assumed"]:
+        line += said("; ") + said("working days of a year that is not announced yet are taken from its weekdays")
+    console.print(line, markup=False)
     for entry in case["timeline"]:
         console.print(Text("  ") + entry_line(entry, zone))
     if case["questions"]:
         console.print(_questions(case, zone))
     if case["data"]:
-        console.print(Text.assemble(("data  ", "bold"), _plain(case["data"])))
+        console.print(Text.assemble((f"{said('data')}  ", "bold"), _plain(case["data"])))
     for name, person in case["people"].items():
-        console.print(Text.assemble(("person  ", "bold"), f"{name}: {_person(person, zone)}"))
+        console.print(Text.assemble((f"{said('person')}  ", "bold"), f"{name}: {_person(person, zone)}"))
     if case["report"]:
         _show_report(console, case["report"])
 
 
 def _questions(case: Mapping[str, Any], zone: ZoneInfo) -> Table:
-    table = Table("question", "agency", "status", "asked", "due", "answered", "reminded", "answer", box=None, pad_edge=False)
+    heads = (said("question"), said("agency"), said("status"), said("asked"), said("due"), said("answered"), said("reminded"))
+    table = Table(*heads, said("answer"), box=None, pad_edge=False)
     for one in case["questions"].values():
         table.add_row(
-            Text(one["number"].removeprefix(f"{case['number']}-") + ("" if one["required"] else " (optional)")),
+            Text(one["number"].removeprefix(f"{case['number']}-") + ("" if one["required"] else f" ({said('optional')})")),
             Text(one["agency"]),
-            Text(one["status"], style=_STATUS_STYLES.get(one["status"], "yellow")),
+            Text(said(one["status"]), style=_STATUS_STYLES.get(one["status"], "yellow")),
             *(moment(one[name], zone) for name in ("asked_ms", "due_ms", "answered_ms")),
             str(one["reminded"] or ""),
             Text("" if one["answer"] is None else _plain(one["answer"])),
@@ -125,32 +130,41 @@ def _questions(case: Mapping[str, Any], zone: ZoneInfo) -> Table:
 
 def _person(person: Mapping[str, Any], zone: ZoneInfo) -> str:
     if person["withdrawn_ms"] is not None:
-        return f"took the authorisation back {moment(person['withdrawn_ms'], zone)}"
+        return said("took the authorisation back {at}", at=moment(person["withdrawn_ms"], zone))
     if person["authorised_ms"] is not None:
-        return f"authorised {moment(person['authorised_ms'], zone)}"
-    return "has not authorised"
+        return said("authorised {at}", at=moment(person["authorised_ms"], zone))
+    return said("has not authorised")
 
 
 def _show_report(console: Console, report: Mapping[str, Any]) -> None:
-    console.print(Text.assemble(("report  ", "bold"), report["result"]))
+    console.print(Text.assemble((f"{said('report')}  ", "bold"), report["result"]))
     for one in report["discrepancies"]:
-        words = one.get("words_en") or one["rule"]
-        line = f"{one['rule']}: {words}; declared {one['declared'] or 'nothing'}, {one['agency']} has {one['found'] or 'nothing'}"
-        console.print(Text.assemble(("  discrepancy  ", "red"), line))
+        words = one.get(f"words_{chosen()}") or one.get("words_en") or one["rule"]
+        told = said(
+            "{rule}: {words}; declared {declared}, {agency} has {found}",
+            rule=one["rule"],
+            words=words,
+            declared=one["declared"] or said("nothing"),
+            agency=one["agency"],
+            found=one["found"] or said("nothing"),
+        )
+        console.print(Text.assemble((f"  {said('discrepancy')}  ", "red"), told))
     for one in report["conflicts"]:
-        line = f"{one['field']}: {one['declared']}, and {one['found']} by {one['contract']}"
-        console.print(Text.assemble(("  conflict  ", "red"), line))
+        values = {name: one[name] for name in ("field", "declared", "found", "contract")}
+        told = said("{field}: {declared}, and {found} by {contract}", **values)
+        console.print(Text.assemble((f"  {said('conflict')}  ", "red"), told))
     for one in report["missing"]:
-        console.print(Text.assemble(("  missing  ", "yellow"), f"{one['ask']} of {one['agency']} ({one['status']})"))
+        told = said("{ask} of {agency} ({status})", ask=one["ask"], agency=one["agency"], status=said(one["status"]))
+        console.print(Text.assemble((f"  {said('missing')}  ", "yellow"), told))
     for name in report["unjudged"]:
-        console.print(Text.assemble(("  not judged  ", "yellow"), name))
+        console.print(Text.assemble((f"  {said('not judged')}  ", "yellow"), name))
     for name, value in report["figures"].items():
-        console.print(Text.assemble(("  figure  ", "bold"), f"{name}: {_plain(value)}"))
+        console.print(Text.assemble((f"  {said('figure')}  ", "bold"), f"{name}: {_plain(value)}"))
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items()) or "nothing"
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items()) or said("nothing")
     if isinstance(value, list):
         return f"[{'; '.join(map(_plain, value))}]"
-    return "none" if value is None else str(value)
+    return said("none") if value is None else str(value)

@@ -5,19 +5,19 @@ Neighbours: ``plan`` shows the same difference without touching anything; ``cont
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import click
 
 from hutong.cli import FINE, FOUND
+from hutong.cli._json import json_option, print_json
 from hutong.cli.check import schemas_option
 from hutong.cli.plan import Comparison, compare, console, partitions_option, prune_option, right_catalogue
 from hutong.control.apply import apply
 from hutong.control.changes import Change
 from hutong.control.render import show
-from hutong.control.words import counted
+from hutong.language import said, said_many, translated
 
 __all__ = ["command"]
 
@@ -26,7 +26,7 @@ __all__ = ["command"]
 @schemas_option
 @partitions_option
 @prune_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, schemas: Path, partitions: int | None, prune: bool, as_json: bool) -> None:
     """Make the running bus as declared: topics, schemas, principals, access rules, keys, agreements, flows.
@@ -40,10 +40,10 @@ def command(ctx: click.Context, schemas: Path, partitions: int | None, prune: bo
     done = () if found.refusals else _carry_out(comparison, prune=prune, as_json=as_json)
     seconds = time.monotonic() - began
     if as_json:
-        click.echo(json.dumps({**found.to_document(prune=prune), "seconds": round(seconds, 3)}, ensure_ascii=False, indent=2))
+        print_json({**found.to_document(prune=prune), "seconds": round(seconds, 3)})
     elif found.refusals:
         show(found, console(), prune=prune)
-        click.echo("nothing was applied")
+        click.echo(said("nothing was applied"))
     else:
         _conclude(comparison, done, len(found.stays(prune=prune)), seconds)
     ctx.exit(FOUND if found.refusals else FINE)
@@ -59,18 +59,32 @@ def _carry_out(comparison: Comparison, *, prune: bool, as_json: bool) -> tuple[C
         registry=comparison.registry,
         home=comparison.home,
         prune=prune,
-        tell=(lambda _: None) if as_json else click.echo,
+        tell=(lambda _: None) if as_json else (lambda line: click.echo(translated(line))),
     )
 
 
 def _conclude(comparison: Comparison, done: tuple[Change, ...], stays: int, seconds: float) -> None:
     for note in comparison.difference.notes:
-        click.echo(f"note: {note}")
+        click.echo(f"{said('note')}: {translated(note)}")
     wanted = comparison.wanted
-    flows = f"{counted(len(wanted.flows), 'flow')}, " if wanted.flows else ""
-    has = f"{len(wanted.contracts)} contracts, {len(wanted.grants)} agreements, {flows}{len(wanted.principals)} departments"
-    rest = f"; {counted(stays, 'thing')} will stay until --prune (see `hutong plan`)" if stays else ""
+    has = said(
+        "{contracts} contracts, {agreements} agreements, {flows}, {departments} departments",
+        contracts=len(wanted.contracts),
+        agreements=len(wanted.grants),
+        flows=said_many(len(wanted.flows), "{number} flow", "{number} flows"),
+        departments=len(wanted.departments),
+    )
     if done:
-        click.echo(f"applied {counted(len(done), 'change')} in {seconds:.1f} s: the bus is as declared ({has}){rest}")
+        changes = said_many(len(done), "{number} change", "{number} changes")
+        text = said(
+            "applied {changes} in {seconds} s: the bus is as declared ({has})", changes=changes, seconds=f"{seconds:.1f}", has=has
+        )
     else:
-        click.echo(f"nothing to do: the bus is as declared ({has}){rest}")
+        text = said("nothing to do: the bus is as declared ({has})", has=has)
+    if stays:
+        text += said("; ") + said_many(
+            stays,
+            "{number} thing will stay until --prune (see `hutong plan`)",
+            "{number} things will stay until --prune (see `hutong plan`)",
+        )
+    click.echo(text)

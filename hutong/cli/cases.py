@@ -8,33 +8,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hutong.cli import FINE, FOUND
+from hutong.cli import FINE, FOUND, _complete
 from hutong.cli._case import entry_line, is_late, masked, moment, show_case
+from hutong.cli._json import json_option, print_json, print_json_line
 from hutong.cli.plan import OPERATOR, console
-from hutong.control.words import counted
 from hutong.errors import ConfigurationError
-from hutong.flows.case import Case
+from hutong.flows.case import Case, Entry, restored
 from hutong.kafka.changelog import changes
 from hutong.kafka.compacted import read_all
 from hutong.kafka.settings import Settings
 from hutong.kafka.topics import CASES_STATE, FLOWS_TOPIC
+from hutong.language import said, said_many
 
 __all__ = ["command"]
 
-FORMAT = 1
-"""Version of the JSON that ``--json`` prints; it changes when a key goes away or changes its meaning."""
-
 _NO_FLOW = f"no flow is applied: the bus has no topic {CASES_STATE}; declare one in schemas/flows and run `hutong apply`"
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 @click.group(short_help="Show the cases of flows: who has answered, who has not.")
@@ -43,10 +40,10 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--flow", help="Only this flow's.")
+@click.option("--flow", help="Only this flow's.", shell_complete=_complete.flows)
 @click.option("--status", type=click.Choice(["expected", "waiting", "open", "review", "closed"]), help="Only these.")
 @click.option("--late", is_flag=True, help="Only those with an overdue answer.")
-@_json_option
+@json_option
 @click.pass_context
 def list_(ctx: click.Context, flow: str | None, status: str | None, late: bool, as_json: bool) -> None:
     """List cases, the one that ends next first; no personal data.
@@ -65,7 +62,7 @@ def list_(ctx: click.Context, flow: str | None, status: str | None, late: bool, 
             rows.pop(row["number"], None)
     found = sorted(rows.values(), key=lambda row: (row["status"] == "closed", row["due_ms"], row["number"]))
     if as_json:
-        click.echo(json.dumps({"format": FORMAT, "cases": found}, ensure_ascii=False, indent=2))
+        print_json({"cases": found})
     else:
         _print_rows(found, _zones(settings))
     ctx.exit(FOUND if late and found else FINE)
@@ -74,7 +71,7 @@ def list_(ctx: click.Context, flow: str | None, status: str | None, late: bool, 
 @command.command()
 @click.argument("number")
 @click.option("--reveal", is_flag=True, help="Show personal data too.")
-@_json_option
+@json_option
 def show(number: str, reveal: bool, as_json: bool) -> None:
     """Show a case by its number or its key; what it knows of persons is masked.
 
@@ -89,7 +86,7 @@ def show(number: str, reveal: bool, as_json: bool) -> None:
         raise ConfigurationError(f"no case has the number or key {number}; `hutong cases list` has them all")
     shown: list[dict[str, Any]] = [{**case} if reveal else masked(case) for _, case in sorted(found.items())]
     if as_json:
-        click.echo(json.dumps({"format": FORMAT, "cases": shown}, ensure_ascii=False, indent=2))
+        print_json({"cases": shown})
         return
     zones = _zones(settings)
     for one in shown:
@@ -98,7 +95,8 @@ def show(number: str, reveal: bool, as_json: bool) -> None:
 
 @command.command()
 @click.argument("number", required=False)
-def watch(number: str | None) -> None:
+@json_option
+def watch(number: str | None, as_json: bool) -> None:
     """Print what happens to cases as it happens; of one case from its beginning, until it is closed. No personal data.
 
     Exit code 0: the case is closed; 2: wrong use, or no bus; 130: interrupted.
@@ -106,7 +104,8 @@ def watch(number: str | None) -> None:
     settings = Settings.resolve(OPERATOR)
     printed: dict[str, int] = {}
     zones: dict[str, ZoneInfo] | None = None
-    out, past, closed = console(), True, False
+    tell = _as_json if as_json else _as_lines(console(), named=number is None)
+    past, closed = True, False
     for case in _cases(settings, number, follow=True):
         zones = _zones(settings) if zones is None else zones  # asked late: without the first topic there is no second
         if case is None:
@@ -116,10 +115,21 @@ def watch(number: str | None) -> None:
             new = case["entries"] - printed.get(case["number"], 0)
             printed[case["number"]] = case["entries"]
             for entry in case["timeline"][-new:] if new > 0 and (number or not past) else ():
-                who = Text() if number else Text(f"{case['number']}  ", style="bold")
-                out.print(who + entry_line(entry, zones.get(case["flow"], ZoneInfo("UTC"))))
+                tell(case, entry, zones.get(case["flow"], ZoneInfo("UTC")))
         if number and closed and not past:
             return
+
+
+def _as_json(case: Case, entry: Entry, _: ZoneInfo) -> None:
+    print_json_line({"number": case["number"], "flow": case["flow"], "status": case["status"], "entry": entry})
+
+
+def _as_lines(out: Console, *, named: bool) -> Callable[[Case, Entry, ZoneInfo], None]:
+    def tell(case: Case, entry: Entry, zone: ZoneInfo) -> None:
+        who = Text(f"{case['number']}  ", style="bold") if named else Text()
+        out.print(who + entry_line(entry, zone))
+
+    return tell
 
 
 def _cases(settings: Settings, needle: str | None = None, *, follow: bool = False) -> Iterator[Any]:
@@ -129,7 +139,7 @@ def _cases(settings: Settings, needle: str | None = None, *, follow: bool = Fals
         if value is None:
             yield None
         elif wanted in value or (needle is not None and needle.encode() in value):
-            yield json.loads(value)
+            yield restored(json.loads(value))
 
 
 def _zones(settings: Settings) -> dict[str, ZoneInfo]:
@@ -149,17 +159,18 @@ def _row(case: Case, now_ms: int) -> dict[str, Any]:
 
 
 def _print_rows(rows: list[dict[str, Any]], zones: dict[str, ZoneInfo]) -> None:
-    table = Table("case", "flow", "status", "opened", "due", "closed", "answers", "overdue", box=None, pad_edge=False)
+    heads = (said("case"), said("flow"), said("status"), said("opened"), said("due"), said("closed"), said("answers"))
+    table = Table(*heads, said("overdue"), box=None, pad_edge=False)
     for row in rows:
         zone = zones.get(row["flow"], ZoneInfo("UTC"))
         table.add_row(
             Text(row["number"], style="bold"),
             Text(row["flow"]),
-            Text(f"{row['status']} {row['result'] or ''}".strip(), style="dim" if row["status"] == "closed" else "yellow"),
+            Text(f"{said(row['status'])} {row['result'] or ''}".strip(), style="dim" if row["status"] == "closed" else "yellow"),
             *(moment(row[name], zone) for name in ("opened_ms", "due_ms", "closed_ms")),
-            f"{row['answered']} of {row['asked']}",
+            said("{answered} of {asked}", answered=row["answered"], asked=row["asked"]),
             Text(", ".join(row["late"]), style="red"),
         )
     if rows:
         console().print(table)
-    click.echo(counted(len(rows), "case"))
+    click.echo(said_many(len(rows), "{number} case", "{number} cases"))

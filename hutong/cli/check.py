@@ -5,7 +5,6 @@ Neighbours: ``catalogue`` finds them; ``plan`` and ``apply`` refuse declarations
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -18,13 +17,11 @@ from hutong.agreements.check import expiry_finding
 from hutong.catalogue.catalogue import Catalogue, Reading
 from hutong.catalogue.load import read
 from hutong.cli import FINE, FOUND
-from hutong.control.words import counted
+from hutong.cli._json import json_option, print_json
 from hutong.errors import DeclarationError
+from hutong.language import said, said_many, translated
 
 __all__ = ["command", "expired", "schemas_option"]
-
-FORMAT = 1
-"""Version of the JSON that ``--json`` prints; it changes when a key goes away or changes its meaning."""
 
 schemas_option = click.option(
     "--schemas",
@@ -44,7 +41,7 @@ schemas_option = click.option(
     type=click.DateTime(["%Y-%m-%d"]),
     help="Judge validity as of this day instead of today in the declarations' time zone.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, schemas: Path, today: datetime | None, as_json: bool) -> None:
     """Check the declarations, offline: every error at once, with file, line, field and what to do.
@@ -56,7 +53,7 @@ def command(ctx: click.Context, schemas: Path, today: datetime | None, as_json: 
     day = today.date() if today else datetime.now(ZoneInfo(catalogue.timezone)).date()
     errors = _in_order([*reading.errors, *expired(catalogue, day)])
     if as_json:
-        click.echo(json.dumps(_document(reading, errors), ensure_ascii=False, indent=2))
+        print_json(_document(reading, errors))
     else:
         _print(reading, errors, schemas)
     ctx.exit(FOUND if errors else FINE)
@@ -77,18 +74,27 @@ def _in_order(errors: Sequence[DeclarationError]) -> list[DeclarationError]:
 
 def _print(reading: Reading, errors: list[DeclarationError], schemas: Path) -> None:
     for warning in reading.warnings:
-        click.echo(f"{_where(warning)}: {click.style('warning', fg='yellow')}: {_what(warning)}")
+        click.echo(f"{_where(warning)}: {click.style(said('warning'), fg='yellow')}: {_what(warning)}")
     for error in errors:
-        click.echo(f"{_where(error)}: {click.style('error', fg='red')}: {_what(error)}")
+        click.echo(f"{_where(error)}: {click.style(said('error'), fg='red')}: {_what(error)}")
     catalogue = reading.catalogue
-    counts = (
-        f"{len(catalogue.departments)} departments, {len(catalogue.contracts)} contracts, "
-        f"{len(catalogue.agreements)} agreements, {counted(len(catalogue.flows), 'flow')} and "
-        f"{len(catalogue.code_lists)} code lists in {schemas} are right"
+    counts = said(
+        "{departments} departments, {contracts} contracts, {agreements} agreements, {flows} and {lists} code lists in {schemas} "
+        "are right",
+        departments=len(catalogue.departments),
+        contracts=len(catalogue.contracts),
+        agreements=len(catalogue.agreements),
+        flows=said_many(len(catalogue.flows), "{number} flow", "{number} flows"),
+        lists=len(catalogue.code_lists),
+        schemas=schemas,
     )
-    files = len({error.file for error in errors})
-    summary = f"{counted(len(errors), 'error')} in {counted(files, 'file')}; {counts}" if errors else counts
-    click.echo(f"{summary}; {counted(len(reading.warnings), 'warning')}" if reading.warnings else summary)
+    parts = [counts]
+    if errors:
+        files = said_many(len({error.file for error in errors}), "{number} file", "{number} files")
+        parts.insert(0, said_many(len(errors), "{number} error in {files}", "{number} errors in {files}", files=files))
+    if reading.warnings:
+        parts.append(said_many(len(reading.warnings), "{number} warning", "{number} warnings"))
+    click.echo(said("; ").join(parts))
 
 
 def _where(error: DeclarationError) -> str:
@@ -96,13 +102,13 @@ def _where(error: DeclarationError) -> str:
 
 
 def _what(error: DeclarationError) -> str:
-    return f"{error.field}: {error.problem}" if error.field else error.problem
+    problem = translated(error.problem)
+    return f"{error.field}: {problem}" if error.field else problem
 
 
 def _document(reading: Reading, errors: list[DeclarationError]) -> dict[str, Any]:
     catalogue = reading.catalogue
     return {
-        "format": FORMAT,
         "errors": [_entry(error) for error in errors],
         "warnings": [_entry(warning) for warning in reading.warnings],
         "right": {

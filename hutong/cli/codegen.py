@@ -16,10 +16,13 @@ from hutong.agreements.check import plain_lists
 from hutong.agreements.delivery import delivery_schema
 from hutong.catalogue.catalogue import Catalogue
 from hutong.catalogue.load import load
+from hutong.cli import FINE, FOUND, _complete
+from hutong.cli._json import json_option, print_json
 from hutong.cli.check import schemas_option
 from hutong.codegen.module import Root, module_text
 from hutong.codegen.names import module_name
 from hutong.errors import HutongError
+from hutong.language import said
 
 __all__ = ["command", "generate"]
 
@@ -27,33 +30,61 @@ T = TypeVar("T")
 
 
 @click.command("codegen")
-@click.argument("contracts", nargs=-1)
+@click.argument("contracts", nargs=-1, shell_complete=_complete.contracts)
 @schemas_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="A directory (a module each), or one .py file for all."
 )
 @click.option("--version", type=click.IntRange(min=1), help="Version of the contracts; by default the newest.")
-@click.option("--agreement", "agreements", multiple=True, help="Also the model of what this agreement delivers; repeatable.")
+@click.option(
+    "--agreement",
+    "agreements",
+    multiple=True,
+    help="Also the model of what this agreement delivers; repeatable.",
+    shell_complete=_complete.agreements,
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a file is not as it would be written.")
+@json_option
+@click.pass_context
 def command(
-    contracts: tuple[str, ...], schemas: Path, out: Path, version: int | None, agreements: tuple[str, ...], check: bool
+    ctx: click.Context,
+    contracts: tuple[str, ...],
+    schemas: Path,
+    out: Path,
+    version: int | None,
+    agreements: tuple[str, ...],
+    check: bool,
+    as_json: bool,
 ) -> None:
-    """Write typed models of CONTRACTS; without any and without --agreement, of all contracts."""
+    """Write typed models of CONTRACTS; without any and without --agreement, of all contracts.
+
+    Exit code 0: they are written, or are as they would be; 1: with --check, a file is not; 2: wrong use, or wrong declarations.
+    """
     try:
         files = generate(load(schemas), out, contracts, agreements, version)
     except HutongError as error:
         raise click.ClickException(str(error)) from None
     stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if not check:
+        for path in stale:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files[path], encoding="utf-8")
+    if as_json:
+        done = "differs" if check else "written"
+        print_json({"files": [{"path": str(path), "state": done if path in stale else "unchanged"} for path in files]})
+    else:
+        _tell(out, len(files), stale, check=check)
+    ctx.exit(FOUND if check and stale else FINE)
+
+
+def _tell(out: Path, files: int, stale: list[Path], *, check: bool) -> None:
     if check:
         for path in stale:
-            click.echo(f"{path} is not as the declarations say: run 'hutong codegen' without --check")
-        raise SystemExit(1 if stale else 0)
-    for path in stale:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(files[path], encoding="utf-8")
-    click.echo(
-        f"{len(files)} files, {len(stale)} of them written" if len(files) > 1 else f"{out}: {'written' if stale else 'unchanged'}"
-    )
+            click.echo(said("{path} is not as the declarations say: run 'hutong codegen' without --check", path=path))
+    elif files > 1:
+        click.echo(said("{files} files, {written} of them written", files=files, written=len(stale)))
+    else:
+        click.echo(said("{path}: written", path=out) if stale else said("{path}: unchanged", path=out))
 
 
 def generate(

@@ -8,6 +8,8 @@ import sys
 
 import click
 
+from hutong.language import said
+
 __all__ = ["command"]
 
 _PROGRAM = "demo"
@@ -22,6 +24,8 @@ _PROGRAM = "demo"
 def command(arguments: tuple[str, ...]) -> None:
     """Bring the bus up, let a small world live on it, and account for every event. `hutong demo --help` shows the options."""
     if importlib.util.find_spec(_PROGRAM) is None:
-        raise click.UsageError("the demonstration is not part of the installed package; run it from a clone of the repository")
+        raise click.UsageError(
+            said("the demonstration is not part of the installed package; run it from a clone of the repository")
+        )
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", _PROGRAM, *arguments])  # noqa: S606 - becoming it keeps its signals and exit code

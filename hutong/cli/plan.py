@@ -5,7 +5,6 @@ Neighbours: ``control`` computes and shows it; ``apply`` shares the way here.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from rich.console import Console
 from hutong.catalogue.catalogue import Catalogue
 from hutong.catalogue.load import read
 from hutong.cli import FINE, FOUND
+from hutong.cli._json import json_option, print_json
 from hutong.cli.check import expired, schemas_option
 from hutong.control.changes import Difference
 from hutong.control.desired import Desired, Layout, desired
@@ -30,6 +30,7 @@ from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.settings import Settings
+from hutong.language import said, translated
 
 __all__ = ["Comparison", "command", "compare", "console", "partitions_option", "prune_option", "right_catalogue"]
 
@@ -49,7 +50,7 @@ prune_option = click.option("--prune", is_flag=True, help="Also remove what has 
 @schemas_option
 @partitions_option
 @prune_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, schemas: Path, partitions: int | None, prune: bool, as_json: bool) -> None:
     """Show the difference between the declarations and the running bus, and which recipients and fields it touches.
@@ -58,7 +59,7 @@ def command(ctx: click.Context, schemas: Path, partitions: int | None, prune: bo
     """
     found = compare(right_catalogue(schemas), partitions).difference
     if as_json:
-        click.echo(json.dumps(found.to_document(prune=prune), ensure_ascii=False, indent=2))
+        print_json(found.to_document(prune=prune))
     else:
         show(found, console(), prune=prune)
     ctx.exit(FOUND if found.due(prune=prune) or found.refusals else FINE)
@@ -118,5 +119,5 @@ def right_catalogue(schemas: Path) -> Catalogue:
         raise DeclarationError(f"{len(reading.errors)} errors in {schemas}, see them all with `hutong check`:\n{first}")
     catalogue = reading.catalogue
     for stale in expired(catalogue, datetime.now(ZoneInfo(catalogue.timezone)).date()):
-        click.echo(f"{click.style('warning', fg='yellow')}: {stale}", err=True)
+        click.echo(f"{click.style(said('warning'), fg='yellow')}: {translated(str(stale))}", err=True)
     return catalogue

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import click
 
+from hutong.cli import _complete
+from hutong.cli._json import json_option, print_json
+from hutong.language import said
+
 __all__ = ["command", "runnable"]
 
 _PLACES = ("services", "connectors.sources", "connectors.sinks")
@@ -17,27 +21,35 @@ _PLACES = ("services", "connectors.sources", "connectors.sinks")
 
 @click.command(
     short_help="Run a service or a connector.",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    # What follows the name is the service's own, also where it looks like an option of ours.
+    context_settings={"ignore_unknown_options": True, "help_option_names": [], "allow_interspersed_args": False},
     options_metavar="",
 )
-@click.argument("service", required=False)
+@click.argument("service", required=False, shell_complete=_complete.services)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def command(service: str | None, arguments: tuple[str, ...]) -> None:
+@json_option
+def command(service: str | None, arguments: tuple[str, ...], as_json: bool) -> None:
     """Run a service or a connector in the foreground, with the arguments that it takes.
 
     Without a name: list what there is. `hutong run SERVICE --help` shows its own help.
     """
     known = runnable()
+    if service is None and as_json:
+        print_json({"services": [_short(name) for name in known]})
+        return
     if service in (None, "-h", "--help"):
         with click.Context(command, info_name="hutong run") as context:
             click.echo(command.get_help(context))
-        click.echo("\nThere are:\n" + _listed(known))
+        click.echo("\n" + said("There are:") + "\n" + _listed(known))
         return
     wanted = str(service).replace("/", ".").replace("-", "_")
     matches = [name for name in known if name == wanted or name.endswith(f".{wanted}")]
     if len(matches) != 1:
-        problem = f"{service} could be {' or '.join(matches)}" if matches else f"there is no service or connector {service!r}"
-        raise click.UsageError(f"{problem}; there are:\n{_listed(known)}")
+        if matches:
+            problem = said("{service} could be {names}; there are:", service=service, names=" / ".join(matches))
+        else:
+            problem = said("there is no service or connector {service}; there are:", service=repr(service))
+        raise click.UsageError(f"{problem}\n{_listed(known)}")
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", matches[0], *arguments])  # noqa: S606 - becoming it keeps its signals and exit code
 
@@ -69,6 +81,8 @@ def _can_run(name: str, *, package: bool) -> bool:
 
 
 def _listed(known: list[str]) -> str:
-    return (
-        "\n".join(f"  {name.removeprefix('services.').removeprefix('connectors.')}" for name in known) or "  (none is installed)"
-    )
+    return "\n".join(f"  {_short(name)}" for name in known) or f"  ({said('none is installed')})"
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("services.").removeprefix("connectors.")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 __all__ = ["RESERVED_PRINCIPALS", "Department", "Departments", "code_problem"]
 
-RESERVED_PRINCIPALS = frozenset({"operator", "services", "ANONYMOUS"})
+RESERVED_PRINCIPALS = frozenset({"operator", "services", "monitor", "ANONYMOUS"})
 """Kafka principals that the bus itself uses."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

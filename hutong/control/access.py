@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from hutong.control.changes import Change
-from hutong.control.desired import SERVICES, Desired
+from hutong.control.desired import MONITOR, SERVICES, Desired
 from hutong.control.observed import PREFIXES, Observed
 from hutong.kafka.resources import Acl
 
@@ -58,6 +58,8 @@ def access_notes(found: Observed) -> Iterator[str]:
 def _is_ours(acl: Acl) -> bool:
     if acl.resource == "topic":
         return acl.name.startswith(PREFIXES)
+    if acl.principal == MONITOR:
+        return acl.resource == "group" and acl.pattern == "prefixed" and acl.operation == "DESCRIBE" and acl.name[-1:] == "."
     # The control plane gives a principal exactly this rule on groups; whoever has it is, or was, a department.
     return acl.resource == "group" and acl.pattern == "prefixed" and acl.name == f"{acl.principal}."
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from hutong.certificates import certify_principals
 from hutong.control.changes import Change, Difference, Step
 from hutong.control.desired import Desired, Subject, WantedGrant
 from hutong.control.diff import missing_schemas
@@ -157,6 +158,7 @@ class _Work:
 
     def principals(self, changes: list[Change]) -> None:
         self.admin.set_passwords({change.name: self.home.ensure_secret(change.name) for change in changes})
+        certify_principals(self.home, [change.name for change in changes])
 
     def acls(self, changes: list[Change]) -> None:
         self.admin.create_acls(acl for change in changes for acl in change.acls)

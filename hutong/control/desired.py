@@ -21,12 +21,13 @@ from hutong.contracts.schema import pub_topic
 from hutong.flows.control import FlowRecord
 from hutong.flows.flow import Flow
 from hutong.kafka.resources import Acl, NewTopic
-from hutong.kafka.topics import AGREEMENTS_TOPIC, CASES_INBOX, CASES_PREFIX, CASES_STATE, FLOWS_TOPIC
+from hutong.kafka.topics import AGREEMENTS_TOPIC, CASES_INBOX, CASES_PREFIX, CASES_STATE, FLOWS_TOPIC, REPLAYS_TOPIC
 
-__all__ = ["CONTROL_TOPIC", "Desired", "Layout", "Subject", "WantedGrant", "desired", "quarantine_topic"]
+__all__ = ["CONTROL_TOPIC", "MONITOR", "SERVICES", "Desired", "Layout", "Subject", "WantedGrant", "desired", "quarantine_topic"]
 
 CONTROL_TOPIC = AGREEMENTS_TOPIC
 SERVICES = "services"
+MONITOR = "monitor"
 
 _DAY_MS = 86_400_000
 _QUARANTINE_MS = 90 * _DAY_MS
@@ -105,6 +106,7 @@ class WantedGrant:
     code_lists: CodeLists
     valid_from_ms: int
     valid_until_ms: int | None
+    freshness_seconds: float | None
 
     def grant(self, schema_id: int) -> Grant:
         """The grant as it goes to the routers."""
@@ -117,6 +119,7 @@ class WantedGrant:
             code_lists=self.code_lists,
             valid_from_ms=self.valid_from_ms,
             valid_until_ms=self.valid_until_ms,
+            freshness_seconds=self.freshness_seconds,
         )
 
 
@@ -128,7 +131,7 @@ class Desired:
         contracts: by name.
         topics: by name.
         subjects: by name.
-        principals: users that departments log in as.
+        principals: users that departments log in as, and the monitor.
         acls: every access rule, and no other.
         grants: by agreement id.
         flows: by id.
@@ -141,6 +144,11 @@ class Desired:
     acls: frozenset[Acl]
     grants: Mapping[str, WantedGrant]
     flows: Mapping[str, FlowRecord]
+
+    @property
+    def departments(self) -> frozenset[str]:
+        """The principals that are departments."""
+        return self.principals - {MONITOR}
 
 
 def desired(catalogue: Catalogue, layout: Layout) -> Desired:
@@ -158,7 +166,7 @@ def desired(catalogue: Catalogue, layout: Layout) -> Desired:
         contracts=catalogue.contracts,
         topics=topics,
         subjects={one.name: one for one in subjects},
-        principals=frozenset(catalogue.departments),
+        principals=frozenset(catalogue.departments) | {MONITOR},
         acls=frozenset(_acls(catalogue)),
         grants=grants,
         flows={id_: FlowRecord.of(flow, newest, catalogue.timezone) for id_, flow in catalogue.flows.items()},
@@ -188,6 +196,7 @@ def _topics(catalogue: Catalogue, layout: Layout) -> Iterator[NewTopic]:
         longest = None if None in times else max(time for time in times if time is not None)
         yield topic(name, layout.partitions, {**_ROOMY, **_retention(longest)})
     yield topic(AGREEMENTS_TOPIC, 1, _COMPACTED)
+    yield topic(REPLAYS_TOPIC, 1, _COMPACTED)
     if catalogue.flows:
         yield topic(FLOWS_TOPIC, 1, _COMPACTED)
         # The broker's clock stamps what happens to a case: its order and its time are one.
@@ -233,6 +242,18 @@ def _acls(catalogue: Catalogue) -> Iterator[Acl]:
         yield Acl(principal=SERVICES, resource="transactional_id", name="hutong.", pattern="prefixed", operation=operation)
     if catalogue.flows:
         yield from _case_acls(catalogue.flows.values())
+    yield from _monitor_acls(catalogue.departments)
+
+
+def _monitor_acls(departments: Collection[str]) -> Iterator[Acl]:
+    """What the monitor may: look at everything that waits, and at who reads how far; it writes nothing and joins no group."""
+    for operation in ("READ", "DESCRIBE"):
+        for prefix in ("pub.", "sub.", "quarantine."):
+            yield Acl(principal=MONITOR, resource="topic", name=prefix, pattern="prefixed", operation=operation)
+        for name in (AGREEMENTS_TOPIC, REPLAYS_TOPIC):
+            yield Acl(principal=MONITOR, resource="topic", name=name, pattern="literal", operation=operation)
+    for prefix in ("hutong.", *(f"{code}." for code in departments)):
+        yield Acl(principal=MONITOR, resource="group", name=prefix, pattern="prefixed", operation="DESCRIBE")
 
 
 def _case_acls(flows: Collection[Flow]) -> Iterator[Acl]:
@@ -268,6 +289,7 @@ def _grants(catalogue: Catalogue) -> Iterator[WantedGrant]:
             code_lists={f.code_list: lists[f.code_list] for f in agreement.fields if isinstance(f, MapCodes)},
             valid_from_ms=_midnight_ms(agreement.valid.from_, zone),
             valid_until_ms=None if until in (None, date.max) else _midnight_ms(until + timedelta(days=1), zone),
+            freshness_seconds=catalogue.contracts[agreement.contract].freshness_s,
         )
 
 

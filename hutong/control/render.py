@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from hutong.control.changes import Change, Difference, Effect, FieldEffect
-from hutong.control.words import counted
+from hutong.language import said, said_many, translated
 
 __all__ = ["show"]
 
@@ -26,30 +26,38 @@ def show(difference: Difference, console: Console, *, prune: bool) -> None:
     """Print a difference."""
     due, stays = difference.due(prune=prune), difference.stays(prune=prune)
     if due:
-        console.print(_tree("bus", due))
+        console.print(_tree(said("bus"), due))
     if stays:
-        console.print(_tree(Text("gone from the declarations, will stay until --prune", style="bold"), stays))
+        console.print(_tree(Text(said("gone from the declarations, will stay until --prune"), style="bold"), stays))
     for refusal in difference.refusals:
-        console.print(Text.assemble(("refused ", "bold red"), f"{refusal.contract}: {refusal.text}"))
+        console.print(Text.assemble((f"{said('refused')} ", "bold red"), f"{refusal.contract}: {translated(refusal.text)}"))
     for note in difference.notes:
-        console.print(Text.assemble(("note ", "bold"), note))
+        console.print(Text.assemble((f"{said('note')} ", "bold"), translated(note)))
     console.print(_summary(difference, due, stays))
 
 
 def _summary(difference: Difference, due: tuple[Change, ...], stays: tuple[Change, ...]) -> str:
     if not due and not difference.refusals:
-        return "the bus is as declared" + (
-            f"; {counted(len(stays), 'thing')} will stay until --prune" if stays else "; nothing to do"
-        )
-    counts = [(sum(change.action == action for change in due), word) for action, word in _WORDS]
-    text = ", ".join(f"{number} to {word}" for number, word in counts if number) or "nothing to do"
-    recipients = {e.recipient for change in due for e in change.effects if e.touches_data}
+        if not stays:
+            return said("the bus is as declared; nothing to do")
+        things = said_many(len(stays), "{number} thing will stay until --prune", "{number} things will stay until --prune")
+        return said("the bus is as declared; {rest}", rest=things)
+    numbers = {action: sum(change.action == action for change in due) for action in _SIGNS}
+    words = {
+        "create": said("{number} to create", number=numbers["create"]),
+        "change": said("{number} to change", number=numbers["change"]),
+        "remove": said("{number} to remove", number=numbers["remove"]),
+    }
+    text = said(", ").join(words[action] for action, number in numbers.items() if number) or said("nothing to do")
+    recipients = sorted({e.recipient for change in due for e in change.effects if e.touches_data})
     if recipients:
-        text += f"; touches what goes to {counted(len(recipients), 'recipient')}: {', '.join(sorted(recipients))}"
-    return text + (f"; {len(difference.refusals)} refused" if difference.refusals else "")
-
-
-_WORDS = (("create", "create"), ("change", "change"), ("remove", "remove"))
+        text += said("; ") + said_many(
+            len(recipients),
+            "touches what goes to {number} recipient: {names}",
+            "touches what goes to {number} recipients: {names}",
+            names=", ".join(recipients),
+        )
+    return text + (said("; {number} refused", number=len(difference.refusals)) if difference.refusals else "")
 
 
 def _tree(title: str | Text, changes: tuple[Change, ...]) -> Tree:
@@ -74,11 +82,12 @@ def _shared(tree: Tree, changes: list[Change]) -> None:
         for change in these[:_QUIET]:
             node = tree.add(_line(change))
             for detail in change.details:
-                node.add(Text(detail))
+                node.add(Text(translated(detail)))
         rest = these[_QUIET:]
         if rest:
             names = ", ".join(change.name for change in rest)
-            tree.add(_signed(_SIGNS[rest[0].action], f"{len(rest)} more of the kind: {names}"))
+            more = said("{number} more of the kind: {names}", number=len(rest), names=names)
+            tree.add(_signed(_SIGNS[rest[0].action], more))
 
 
 def _contract_line(branch: Tree, change: Change) -> None:
@@ -86,19 +95,20 @@ def _contract_line(branch: Tree, change: Change) -> None:
     _fields(node, change.fields)
     for effect in change.effects:
         if effect.touches_data:
-            node.add(Text(f"reaches {effect.recipient} by {effect.agreement}, see there"))
+            told = said("reaches {recipient} by {agreement}, see there", recipient=effect.recipient, agreement=effect.agreement)
+            node.add(Text(told))
     untouched = [effect for effect in change.effects if not effect.touches_data]
     if untouched:
         names = ", ".join(f"{effect.recipient} ({effect.agreement})" for effect in untouched)
-        node.add(Text(f"leaves as it is what goes to {names}", style="dim"))
+        node.add(Text(said("leaves as it is what goes to {names}", names=names), style="dim"))
 
 
 def _agreement(branch: Tree, agreement: str, changes: list[Change]) -> None:
     main = next((change for change in changes if change.step == "agreement"), None)
     if main is None:
-        node = branch.add(Text(f"agreement {agreement}"))
+        node = branch.add(Text(f"{said('agreement')} {agreement}"))
     else:
-        node = branch.add(_signed(_SIGNS[main.action], f"agreement {agreement}: {main.text}"))
+        node = branch.add(_signed(_SIGNS[main.action], f"{said('agreement')} {agreement}: {translated(main.text)}"))
         for effect in main.effects:
             _effect(node, effect, is_new=main.action == "create")
     for change in changes:
@@ -109,23 +119,24 @@ def _agreement(branch: Tree, agreement: str, changes: list[Change]) -> None:
 def _effect(node: Tree, effect: Effect, *, is_new: bool) -> None:
     _fields(node, effect.fields)
     if effect.rows:
-        node.add(_signed("~", f"rows {effect.rows}"))
+        node.add(_signed("~", said(f"rows {effect.rows}")))
     for detail in effect.details:
-        node.add(Text(detail))
+        node.add(Text(translated(detail)))
     if not effect.touches_data and not is_new:
-        node.add(Text("the recipient gets the same data as before", style="dim"))
+        node.add(Text(said("the recipient gets the same data as before"), style="dim"))
 
 
 def _fields(node: Tree, fields: Iterable[FieldEffect]) -> None:
     for field in fields:
-        mark = f" [{field.classification}]" if field.classification in ("personal", "sensitive") else ""
-        line = _signed(field.sign, f"{field.path}: {field.text}" if field.text else field.path)
+        mark = f" [{said(field.classification)}]" if field.classification in ("personal", "sensitive") else ""
+        line = _signed(field.sign, f"{field.path}: {translated(field.text)}" if field.text else field.path)
         line.append(mark, style="bold red" if field.classification == "sensitive" else "dim")
         node.add(line)
 
 
 def _line(change: Change) -> Text:
-    what = change.text if change.step == "acl" else f"{change.step} {change.name}: {change.text}"
+    text = translated(change.text)
+    what = text if change.step == "acl" else f"{said(change.step)} {change.name}: {text}"
     return _signed(_SIGNS[change.action], what)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hutong.embedded import kafka, ports, registry
+from hutong.embedded import broker, kafka, ports, registry
 from hutong.embedded.diagnosis import FULL, explain
 from hutong.embedded.disk import full_disk_said_plainly, is_full, require_room
 from hutong.embedded.jars import distributions, install
@@ -23,6 +23,7 @@ from hutong.embedded.java import environment as java_environment
 from hutong.embedded.process import Process, processes, start, stop
 from hutong.embedded.progress import Progress
 from hutong.embedded.state import State, Wish, load, save, settle
+from hutong.embedded.tls import certify, stop_expired
 from hutong.embedded.turn import turn
 from hutong.errors import BrokerUnavailable, ConfigurationError, HutongError, NotAuthorised
 from hutong.home import BusAddress, Home
@@ -31,9 +32,10 @@ __all__ = ["Part", "Status", "down", "reset", "status", "up"]
 
 _READY_SECONDS = 180.0  # 5 on two idle cores, ten times that on busy ones; what has died is noticed at once
 _LOGIN_SECONDS = 20.0  # a new cluster's passwords reach a broker a moment after its port opens
+_PROBE_SECONDS = 0.2
 _STOP_SECONDS = 15.0
 _ROOM = 256 * 1024 * 1024
-_STATE = ("kafka", "registry", "postgres", "coordinator", "secrets", "keys", "log", "demo")
+_STATE = ("kafka", "registry", "postgres", "coordinator", "secrets", "keys", "tls", "log", "demo")
 """What ``reset`` deletes, besides ``run``."""
 _REGISTRY = "registry"
 
@@ -74,7 +76,7 @@ def up(home: Home, *, wish: Wish | None = None, progress: Progress | None = None
 
     Args:
         home: where it lives.
-        wish: number of brokers and ports, where they matter.
+        wish: number of brokers, ports and TLS, where they matter.
         progress: told what happens.
         attached: end the bus when the calling process ends, however it ends; for tests.
 
@@ -87,6 +89,7 @@ def up(home: Home, *, wish: Wish | None = None, progress: Progress | None = None
         before = frozenset(process.name for process in processes(home.run))
         known = load(home)
         state = settle(known, wish, before)
+        before -= stop_expired(home, state, _names(state), progress)
         if known == state and before >= _names(state) and _is_ready(home, state):
             return state.address
         if known:
@@ -97,6 +100,7 @@ def up(home: Home, *, wish: Wish | None = None, progress: Progress | None = None
         kafka_files, registry_files = install(home.jars, [programs["kafka"], programs["apicurio-registry"]], progress)
         require_room(home.root, _ROOM, "the bus")
         save(home, state)
+        certify(home, state, progress)
         try:
             _start_missing(home, state, before, kafka_files, registry_files, attached=attached)
             _await(home, state)
@@ -142,7 +146,7 @@ def status(home: Home) -> Status:
     if state:
         for node in state.nodes:
             parts.append(_part(home, node.name, running, node.port, ports.answers(node.port)))
-        ready = _REGISTRY in running and registry.is_ready(state.address.registry_url)
+        ready = _REGISTRY in running and registry.is_ready(home, state)
         parts.append(_part(home, _REGISTRY, running, state.registry_port, ready))
     is_up = bool(parts) and all(part.state == "up" for part in parts)
     for name in sorted(set(running) - {part.name for part in parts}):
@@ -176,7 +180,7 @@ def _check_secrets(home: Home, state: State) -> None:
     """The passwords lie in Kafka's data: new ones would only lock everybody out."""
     if not any(kafka.is_formatted(home, node) for node in state.nodes):
         return
-    for principal in (kafka.OPERATOR, kafka.SERVICES, kafka.BROKER):
+    for principal in broker.PRINCIPALS:
         if home.read_secret(principal) is None:
             raise HutongError(
                 f"the password file {home.secrets / principal} is gone, and the bus was set up with it; "
@@ -205,7 +209,7 @@ def _start_missing(
     missing = [node for node in state.nodes if node.name not in before]
     bare = [node for node in missing if not kafka.is_formatted(home, node)]
     if bare:
-        for principal in (kafka.OPERATOR, kafka.SERVICES, kafka.BROKER, kafka.CONTROLLER):
+        for principal in (*broker.PRINCIPALS, broker.CONTROLLER):
             home.ensure_secret(principal)
         with ThreadPoolExecutor(max_workers=2) as pool:
             list(pool.map(lambda node: kafka.format_storage(home, state, node, kafka_files), bare))
@@ -225,7 +229,7 @@ def _await(home: Home, state: State) -> None:
     """Wait until every part takes clients; a process that ends meanwhile ends the waiting at once."""
     began = time.monotonic()
     waiting: dict[str, Callable[[], bool]] = {node.name: _port_probe(node.port) for node in state.nodes}
-    waiting[_REGISTRY] = lambda: registry.is_ready(state.address.registry_url)
+    waiting[_REGISTRY] = lambda: registry.is_ready(home, state)
     in_service = False
     while waiting or not in_service:
         alive = {process.name for process in processes(home.run)}
@@ -235,6 +239,8 @@ def _await(home: Home, state: State) -> None:
             del waiting[name]
         if not in_service and not any(node.name in waiting for node in state.nodes):
             in_service = _brokers_in_service(home, state, patient=time.monotonic() < began + _LOGIN_SECONDS)
+            if not in_service:
+                time.sleep(_PROBE_SECONDS)  # the next look is a new client, with threads and handshakes: not twenty in a second
         if time.monotonic() > began + _READY_SECONDS:
             late = ", ".join(sorted(waiting)) or "the cluster"
             raise HutongError(
@@ -248,23 +254,15 @@ def _port_probe(port: int) -> Callable[[], bool]:
 
 
 def _is_ready(home: Home, state: State) -> bool:
-    return registry.is_ready(state.address.registry_url) and _brokers_in_service(home, state)
+    return registry.is_ready(home, state) and _brokers_in_service(home, state)
 
 
 def _brokers_in_service(home: Home, state: State, *, patient: bool = True) -> bool:
-    from pydantic import SecretStr
-
     from hutong.kafka.probe import brokers_in_service
     from hutong.kafka.settings import Settings
 
-    settings = Settings(
-        bootstrap_servers=state.address.bootstrap_servers,
-        registry_url=state.address.registry_url,
-        security_protocol="SASL_PLAINTEXT",
-        sasl_mechanism="SCRAM-SHA-512",
-        username=kafka.OPERATOR,
-        password=SecretStr(home.read_secret(kafka.OPERATOR) or ""),
-    )
+    here = {"HUTONG_HOME": str(home.root), "HUTONG_KAFKA_PASSWORD": home.read_secret(broker.OPERATOR) or "none"}
+    settings = Settings.resolve(broker.OPERATOR, here)
     try:
         return brokers_in_service(settings, seconds=2.0) == len(state.nodes)
     except BrokerUnavailable:
@@ -273,7 +271,7 @@ def _brokers_in_service(home: Home, state: State, *, patient: bool = True) -> bo
         if patient:
             return False
         raise HutongError(
-            f"the brokers do not accept the password in {home.secrets / kafka.OPERATOR}: the bus was set up with another one; "
+            f"the brokers do not accept the password in {home.secrets / broker.OPERATOR}: the bus was set up with another one; "
             "put it back, or `hutong reset` to begin anew without the data"
         ) from None
 

@@ -31,6 +31,10 @@ _KNOWN = (
         "its data belong to another bus; point HUTONG_HOME elsewhere, or `hutong reset` to begin anew",
     ),
     (
+        re.compile(r"SslAuthenticationException|InvalidConfigurationException.*(?:SSL|PEM)|Failed to load PEM|KeyStoreException"),
+        "its certificate or key cannot be used; delete tls/server.*, then `hutong up` makes new ones",
+    ),
+    (
         re.compile(r"AuthenticationException|SaslAuthenticationException|authentication failed", re.IGNORECASE),
         "its password is not the one that the data were made with; put secrets/ back, or `hutong reset` to begin anew",
     ),

@@ -6,6 +6,7 @@ are environment variables. Neighbour: ``bus`` starts and watches it.
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -27,34 +28,47 @@ def command(home: Home, registry: Path) -> list[str]:
 
 def environment(home: Home, state: State) -> dict[str, str]:
     """Its settings: where it listens, where it stores, how little it logs."""
-    return java.environment() | {
-        "QUARKUS_HTTP_HOST": LOOPBACK,
-        "QUARKUS_HTTP_PORT": str(state.registry_port),
-        # It opens a second port for health and metrics, by default on every interface.
-        "QUARKUS_MANAGEMENT_HOST": LOOPBACK,
-        "QUARKUS_MANAGEMENT_PORT": str(state.management_port),
-        "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
-        "APICURIO_STORAGE_KIND": "sql",
-        "APICURIO_STORAGE_SQL_KIND": "h2",
-        # WRITE_DELAY=0: a schema that was answered for is on the disk, also if the process is killed in the next moment.
-        "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{home.registry / 'registry'};WRITE_DELAY=0",
-        "QUARKUS_LOG_FILE_ENABLED": "true",
-        "QUARKUS_LOG_FILE_JSON_ENABLED": "false",
-        "QUARKUS_LOG_FILE_PATH": str(home.log / "registry.log"),
-        "QUARKUS_LOG_FILE_ROTATION_MAX_FILE_SIZE": "10M",
-        "QUARKUS_LOG_FILE_ROTATION_MAX_BACKUP_INDEX": "3",
-        "QUARKUS_LOG_CONSOLE_ENABLED": "false",
+    return (
+        java.environment()
+        | (_tls(home, state) if state.has_tls else {"QUARKUS_HTTP_PORT": str(state.registry_port)})
+        | {
+            "QUARKUS_HTTP_HOST": LOOPBACK,
+            # It opens a second port for health and metrics, by default on every interface.
+            "QUARKUS_MANAGEMENT_HOST": LOOPBACK,
+            "QUARKUS_MANAGEMENT_PORT": str(state.management_port),
+            "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
+            "APICURIO_STORAGE_KIND": "sql",
+            "APICURIO_STORAGE_SQL_KIND": "h2",
+            # WRITE_DELAY=0: a schema that was answered for is on the disk, also if the process is killed in the next moment.
+            "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{home.registry / 'registry'};WRITE_DELAY=0",
+            "QUARKUS_LOG_FILE_ENABLED": "true",
+            "QUARKUS_LOG_FILE_JSON_ENABLED": "false",
+            "QUARKUS_LOG_FILE_PATH": str(home.log / "registry.log"),
+            "QUARKUS_LOG_FILE_ROTATION_MAX_FILE_SIZE": "10M",
+            "QUARKUS_LOG_FILE_ROTATION_MAX_BACKUP_INDEX": "3",
+            "QUARKUS_LOG_CONSOLE_ENABLED": "false",
+        }
+    )
+
+
+def _tls(home: Home, state: State) -> dict[str, str]:
+    return {
+        "QUARKUS_HTTP_INSECURE_REQUESTS": "disabled",
+        "QUARKUS_HTTP_SSL_PORT": str(state.registry_port),
+        "QUARKUS_HTTP_SSL_CERTIFICATE_FILES": str(home.tls / "server.crt"),
+        "QUARKUS_HTTP_SSL_CERTIFICATE_KEY_FILES": str(home.tls / "server.key"),
     }
 
 
-def is_ready(url: str, *, seconds: float = 2.0) -> bool:
-    """Whether the registry at this URL (of the Confluent API) answers a question that needs its database."""
+def is_ready(home: Home, state: State, *, seconds: float = 2.0) -> bool:
+    """Whether the registry answers a question that needs its database."""
+    # The registry is on this machine: a proxy that the environment names must not see the request.
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     try:
-        with _OPENER.open(f"{url}/subjects", timeout=seconds) as response:
+        if state.has_tls:
+            handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=home.tls / "ca.crt")))
+        opener = urllib.request.build_opener(*handlers)
+        with opener.open(f"{state.address.registry_url}/subjects", timeout=seconds) as response:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False
-
-
-# The registry is on this machine: a proxy that the environment names must not see the request.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))

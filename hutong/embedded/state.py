@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hutong.embedded import ports
 from hutong.errors import ConfigurationError, HutongError
 from hutong.home import BusAddress, Home
 
-__all__ = ["Node", "State", "Wish", "load", "save", "settle"]
+__all__ = ["Node", "Security", "State", "Wish", "load", "save", "settle"]
 
 _PATH = "/apis/ccompat/v7"  # of Apicurio's Confluent-compatible API
+Security = Literal["plain", "tls", "mutual"]
+"""``tls``: servers show a certificate; ``mutual``: clients of the brokers do too."""
+
+_SECURITY = {
+    "plain": "without TLS",
+    "tls": "with TLS",
+    "mutual": "with mutual TLS",
+}
 _NEW_PORT = "end that program, or take a new port with `hutong up {option} 0`"
 _ALL_DOWN = "end that program, or `hutong down` and then `hutong up`"
 
@@ -50,13 +59,21 @@ class State:
     nodes: tuple[Node, ...]
     registry_port: int
     management_port: int
+    security: Security = "plain"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether every listener speaks TLS."""
+        return self.security != "plain"
 
     @property
     def address(self) -> BusAddress:
         """Where clients reach it."""
         return BusAddress(
             bootstrap_servers=",".join(f"{ports.LOOPBACK}:{node.port}" for node in self.nodes),
-            registry_url=f"http://{ports.LOOPBACK}:{self.registry_port}{_PATH}",
+            registry_url=f"{'https' if self.has_tls else 'http'}://{ports.LOOPBACK}:{self.registry_port}{_PATH}",
+            security_protocol="SASL_SSL" if self.has_tls else "SASL_PLAINTEXT",
+            mutual_tls=self.security == "mutual",
         )
 
 
@@ -68,11 +85,13 @@ class Wish:
         brokers: 1 or 3.
         kafka_port: port of the first broker, the next ones follow; 0 picks a new one.
         registry_port: port of the registry; 0 picks a new one.
+        security: whether there is TLS, and on which sides.
     """
 
     brokers: int | None = None
     kafka_port: int | None = None
     registry_port: int | None = None
+    security: Security | None = None
 
 
 def load(home: Home) -> State | None:
@@ -87,11 +106,18 @@ def load(home: Home) -> State | None:
             nodes=nodes,
             registry_port=facts["registry_port"],
             management_port=facts["management_port"],
+            security=_security(facts),
         )
     except (KeyError, TypeError) as exc:
         raise ConfigurationError(
             f"{home.bus_file} is damaged ({exc}); `hutong reset` lays the bus out anew, without its data"
         ) from exc
+
+
+def _security(facts: Mapping[str, Any]) -> Security:
+    if facts.get("security_protocol") != "SASL_SSL":
+        return "plain"
+    return "mutual" if facts.get("mutual_tls") else "tls"
 
 
 def new_cluster_id() -> str:
@@ -111,7 +137,8 @@ def save(home: Home, state: State) -> None:
         {
             "bootstrap_servers": state.address.bootstrap_servers,
             "registry_url": state.address.registry_url,
-            "security_protocol": "SASL_PLAINTEXT",
+            "security_protocol": state.address.security_protocol,
+            "mutual_tls": state.address.mutual_tls,
             "sasl_mechanism": "SCRAM-SHA-512",
             "cluster_id": state.cluster_id,
             "nodes": nodes,
@@ -139,6 +166,11 @@ def settle(known: State | None, wish: Wish, running: frozenset[str]) -> State:
         raise ConfigurationError(
             f"this home holds a bus with {len(known.nodes)} broker(s); `hutong reset` deletes it, another HUTONG_HOME keeps both"
         )
+    if known and wish.security not in (None, known.security):
+        raise ConfigurationError(
+            f"this home holds a bus {_SECURITY[known.security]}, not {_SECURITY[wish.security or known.security]}; "
+            "`hutong reset` deletes it, another HUTONG_HOME keeps both"
+        )
     taken: set[int] = set()
     nodes = _nodes(known, wish, running, taken)
     registry_port = known.registry_port if known else 0
@@ -152,7 +184,13 @@ def settle(known: State | None, wish: Wish, running: frozenset[str]) -> State:
         registry_port = _known_port(wish.registry_port, registry_port, taken, "the registry", remedy)
         management_port = _inner_port(management_port, taken)
     cluster_id = known.cluster_id if known else new_cluster_id()
-    return State(cluster_id=cluster_id, nodes=nodes, registry_port=registry_port, management_port=management_port)
+    return State(
+        cluster_id=cluster_id,
+        nodes=nodes,
+        registry_port=registry_port,
+        management_port=management_port,
+        security=known.security if known else wish.security or "plain",
+    )
 
 
 def _nodes(known: State | None, wish: Wish, running: frozenset[str], taken: set[int]) -> tuple[Node, ...]:

@@ -13,7 +13,7 @@ from hutong.flows.expressions import MEMO
 from hutong.flows.plan import AskPlan
 from hutong.flows.work import Work
 
-__all__ = ["act", "ask", "drop_gone", "due", "has_more_to_ask", "take_back"]
+__all__ = ["act", "ask", "drop_gone", "due", "has_more_to_ask", "take_back", "would_ask"]
 
 
 def ask(work: Work) -> None:
@@ -32,6 +32,20 @@ def has_more_to_ask(work: Work) -> bool:
     """Whether something will be asked once an open question has been answered."""
     awaited = {one["ask"] for one in open_questions(work.case)}
     return any(_leads_to(work, plan, awaited) for plan in _unasked(work))
+
+
+def would_ask(work: Work) -> bool:
+    """Whether the turn of a question has come that would be asked; also where that cannot be worked out."""
+    ready = [plan for plan in _unasked(work) if _turn(work, plan)]
+    shared = _shared(work) if ready else {}
+    try:
+        return any(
+            plan.when is None or plan.when({**work.context(**shared), "item": item})
+            for plan in ready
+            for item in _items(work, plan, shared)
+        )
+    except (ValueError, TypeError):
+        return True
 
 
 def take_back(work: Work, *, status: Literal["withdrawn", "late"] = "withdrawn") -> None:
@@ -118,12 +132,15 @@ def _shared(work: Work) -> dict[str, Any]:
     return {"answers": work.answers(), "people": people, MEMO: {}}
 
 
+def _items(work: Work, plan: AskPlan, shared: Mapping[str, Any]) -> list[Any]:
+    """What a question is asked for, once for each."""
+    return [None] if plan.each is None else list(plan.each(work.context(**shared)) or [])
+
+
 def _ask(work: Work, plan: AskPlan, shared: Mapping[str, Any]) -> None:
     spec = plan.spec
     try:
-        items: list[Any] = [None]
-        if plan.each is not None:
-            items = list(plan.each(work.context(**shared)) or [])
+        items = _items(work, plan, shared)
     except (ValueError, TypeError) as error:
         work.failed(f"ask {spec.id}: {error}")
         return
@@ -142,10 +159,12 @@ def _ask(work: Work, plan: AskPlan, shared: Mapping[str, Any]) -> None:
             continue
         question = _question(work, plan, agency, item, number if plan.each else None)
         work.case["questions"][question["number"]] = question
-        if _publish(work, question, 0, shared):
-            work.note("ASKED", question)
-        else:
+        if not _publish(work, question, 0, shared):
             question["status"] = "failed"
+            continue
+        work.note("ASKED", question)
+        if agency not in plan.answerers:  # named by the case's data; it may still be asked, and told of to others
+            work.note("NOTED", question, detail=f"the flow takes no answer of {agency}: no contract of its own is among them")
 
 
 def _question(work: Work, plan: AskPlan, agency: str, item: Any, number: int | None) -> Question:

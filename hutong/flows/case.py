@@ -9,11 +9,15 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
+
+from hutong.errors import ConfigurationError
 
 __all__ = [
+    "FORMAT",
     "Case",
     "Entry",
     "Held",
@@ -25,8 +29,12 @@ __all__ = [
     "next_due",
     "number_of",
     "open_questions",
+    "restored",
     "rfc3339_ms",
 ]
+
+FORMAT = 1
+"""Version of a case as it is kept; it changes when an older program cannot go on with it. The first ones say none."""
 
 Status = Literal["expected", "waiting", "open", "review", "closed"]
 """Heard of before it was opened; not all have authorised; asking; with a person; over."""
@@ -99,6 +107,7 @@ class Held(TypedDict):
 class Case(TypedDict):
     """One run of a flow; times are milliseconds since the epoch."""
 
+    format: int
     flow: str
     number: str
     key: str
@@ -126,6 +135,7 @@ class Case(TypedDict):
 def new_case(flow: str, number: str, key: str, *, at_ms: int, due_ms: int) -> Case:
     """A case of which nothing is known but that it is expected."""
     return Case(
+        format=FORMAT,
         flow=flow,
         number=number,
         key=key,
@@ -149,6 +159,41 @@ def new_case(flow: str, number: str, key: str, *, at_ms: int, due_ms: int) -> Ca
         seen=[],
         calendar_assumed=False,
     )
+
+
+def restored(stored: dict[str, Any]) -> Case:
+    """A case as it was kept, with what has been added to cases since, as it would have been.
+
+    Raises:
+        ConfigurationError: a newer program has kept it, and this one would lose what it does not know.
+    """
+    if stored.get("format", 0) > FORMAT:
+        text = f"the case {stored.get('number')} was kept by a newer version (format {stored['format']})"
+        raise ConfigurationError(f"{text}; run that version, or a newer one")
+    if stored.get("format") != FORMAT:
+        opened_ms = stored.get("opened_ms", stored.get("now_ms", 0))
+        empty = new_case(stored["flow"], stored["number"], stored.get("key", ""), at_ms=opened_ms, due_ms=opened_ms)
+        stored = {**empty, **stored, "format": FORMAT}
+        for one in stored["people"].values():
+            _complete(one, {"item": None, "authorised_ms": None, "withdrawn_ms": None, "authorisation": None})
+        for one in stored["questions"].values():
+            _complete(one, _QUESTION)
+        for one in stored["timeline"]:
+            _complete(one, {"ask": None, "agency": None, "detail": None})
+        for one in stored["held"]:
+            _complete(one, {"person": None, "kept": {}})
+    return cast(Case, stored)
+
+
+_QUESTION: dict[str, Any] = {
+    **{"stage": "main", "required": True, "item": None, "remind_ms": [], "reminded": 0, "escalate_ms": None},
+    **{"withdrawn_ms": None, "answer_id": None, "answered_ms": None, "answer": None},
+}
+
+
+def _complete(part: dict[str, Any], defaults: dict[str, Any]) -> None:
+    for name, value in defaults.items():
+        part.setdefault(name, deepcopy(value))
 
 
 def number_of(prefix: str, key: str, secret: bytes | None) -> str:

@@ -54,6 +54,10 @@ class Intake:
 
     Args:
         plans: the flows.
+
+    Attributes:
+        contracts: whose events mean something to a flow.
+        answers: those among them whose events answer questions.
     """
 
     def __init__(self, plans: Iterable[FlowPlan]) -> None:
@@ -65,7 +69,8 @@ class Intake:
             for ask in plan.asks.values():
                 for at, answer in enumerate(ask.answers):
                     self._answers.setdefault(answer.spec.contract, []).append((plan, f"{ask.spec.id}/{at}", answer))
-        self.contracts = frozenset(self._events) | frozenset(self._answers)
+        self.answers = frozenset(self._answers)
+        self.contracts = frozenset(self._events) | self.answers
 
     def meant(self, contract: str, data: Mapping[str, Any]) -> tuple[list[Meant], list[Unusable]]:
         """What an event does, and to which flows it is of no use.

@@ -58,13 +58,14 @@ class AnswerPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskPlan:
-    """A question: see ``flow.Ask``."""
+    """A question: see ``flow.Ask``; ``answerers`` are the departments whose events may answer it."""
 
     spec: Ask
     agency: Value
     each: Value | None
     when: Condition | None
     answers: tuple[AnswerPlan, ...]
+    answerers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +164,7 @@ class FlowPlan:
             each=_value(Expression(path=spec.each), _ASKING, f"{place}.each") if spec.each else None,
             when=_condition(spec.when, _ASKING, f"{place}.when"),
             answers=tuple(_answer(one, self._names(one.contract), f"{place}.answer.{at}") for at, one in enumerate(spec.answer)),
+            answerers=frozenset(one.contract.rpartition(".")[0] for one in spec.answer),
         )
 
     def _emission(self, spec: Emission, known: frozenset[str], place: str) -> EmissionPlan:

@@ -28,7 +28,7 @@ def compile_shape(parsed: Parsed, schema: Schema | None = None, inside: frozense
             if len(rest) != 1:
                 return _as_it_is
             inner = compile_shape(parsed, rest[0], inside)
-            return lambda value: None if value is None else inner(value)
+            return inner if inner is _as_it_is else lambda value: None if value is None else inner(value)
         case "record":
             if schema["name"] in inside:
                 return _as_it_is  # a type that contains itself; its values come from events and have their form
@@ -36,6 +36,8 @@ def compile_shape(parsed: Parsed, schema: Schema | None = None, inside: frozense
             return _record({one["name"]: compile_shape(parsed, one["type"], inside) for one in schema["fields"]})
         case "array":
             item = compile_shape(parsed, schema["items"], inside)
+            if item is _as_it_is:
+                return lambda value: list(value) if isinstance(value, (list, tuple)) else value
             return lambda value: [item(one) for one in value] if isinstance(value, (list, tuple)) else value
         case "map":
             entry = compile_shape(parsed, schema["values"], inside)
@@ -48,10 +50,16 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _record(fields: Mapping[str, Shape]) -> Shape:
+    converted = [(name, inner) for name, inner in fields.items() if inner is not _as_it_is]
+
     def shape(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return value
-        return {name: inner(value[name]) for name, inner in fields.items() if name in value}
+        found = {name: value[name] for name in fields if name in value}
+        for name, inner in converted:
+            if name in found:
+                found[name] = inner(found[name])
+        return found
 
     return shape
 
@@ -88,4 +96,7 @@ def _decimal(step: Decimal) -> Callable[[Any], Decimal]:
 def _timestamp(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return datetime.fromtimestamp(value / 1000, UTC)
-    return _guarded(datetime.fromisoformat, str)(value)
+    return _moment(value)
+
+
+_moment = _guarded(datetime.fromisoformat, str)

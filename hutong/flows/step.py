@@ -4,8 +4,8 @@ Pure, and the same however often and by whomever it is repeated: time is the sti
 a stimulus that a case has seen changes nothing. Before a stimulus is looked at, everything that was due by its time has happened,
 so it does not matter when the clock's own stimuli come, or whether the service was down meanwhile.
 
-Neighbours: ``intake`` makes the stimuli; ``asking``, ``answering`` and ``report`` do the parts; ``services/coordinator``
-publishes and stores what comes out.
+Neighbours: ``intake`` makes the stimuli; ``deeds``, ``asking``, ``answering`` and ``report`` do the parts;
+``services/coordinator`` publishes and stores what comes out.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 from hutong.agreements.cel import plain
 from hutong.flows import asking
 from hutong.flows.answering import answer
-from hutong.flows.case import Case, Held, Person, Source, new_case, open_questions, rfc3339_ms
-from hutong.flows.plan import EventPlan, FlowPlan
+from hutong.flows.case import Case, Held, new_case, open_questions
+from hutong.flows.deeds import happen
+from hutong.flows.plan import FlowPlan
 from hutong.flows.report import close
 from hutong.flows.work import Emitted, Work
 
@@ -157,21 +158,33 @@ def _end_of_time(work: Work) -> None:
         work.case["status"], work.case["closed_ms"] = "closed", work.at_ms
         work.note("CLOSED", detail="NEVER_OPENED")
         return
-    asking.take_back(work, status="late")
-    close(work, "REVOKED" if work.case["stage"] == "undo" else "PARTIAL")
+    # The last answer may have come while a person decided: a case that lacks nothing is complete, however long that took.
+    lacks = not _all_authorised(work) or _waits(work) or asking.would_ask(work)
+    if lacks:
+        asking.take_back(work, status="late")
+    close(work, "REVOKED" if work.case["stage"] == "undo" else "PARTIAL" if lacks else "COMPLETE")
 
 
 def _go_on(work: Work) -> None:
     """Ask what can be asked now, and close where nothing is left to wait for."""
     case = work.case
-    if case["status"] == "waiting" and all(one["authorised_ms"] is not None for one in case["people"].values()):
+    if case["status"] == "waiting" and _all_authorised(work):
         case["status"] = "open"
     if case["status"] != "open":
         return
     asking.ask(work)
-    waiting = any(one["status"] == "open" or one["required"] for one in open_questions(case))
-    if not waiting and not asking.has_more_to_ask(work):
+    if not _waits(work):
         close(work, "REVOKED" if case["stage"] == "undo" else "COMPLETE")
+
+
+def _all_authorised(work: Work) -> bool:
+    return all(one["authorised_ms"] is not None for one in work.case["people"].values())
+
+
+def _waits(work: Work) -> bool:
+    """Whether an answer is awaited: of a question that is not late, or of any that is required, or that others follow."""
+    waiting = any(one["status"] == "open" or one["required"] for one in open_questions(work.case))
+    return waiting or asking.has_more_to_ask(work)
 
 
 def _take(work: Work, stimulus: Stimulus) -> None:
@@ -208,7 +221,11 @@ def _take(work: Work, stimulus: Stimulus) -> None:
         return
     if stimulus.does == "open" and not work.case["sources"]:
         work.case["trace"] = stimulus.traceparent
-    _happen(work, plan, held)
+    in_review = work.case["status"] == "review"
+    happen(work, plan, held)
+    if in_review and work.case["status"] != "review":
+        work.case["now_ms"] = work.at_ms
+        _pass_time(work, work.at_ms)  # what was due meanwhile is due now
 
 
 def _hold(work: Work, event: Held) -> None:
@@ -220,122 +237,3 @@ def _hold(work: Work, event: Held) -> None:
     if case["status"] == "closed":
         case["status"], case["closed_ms"] = "expected", None
         case["due_ms"] = work.plan.worktime.after(work.at_ms, work.plan.flow.deadline).ms
-
-
-def _happen(work: Work, plan: EventPlan, event: Held) -> None:
-    case = work.case
-    try:
-        applies = plan.given is None or not case["sources"] or plan.given(work.context(event=event["kept"]))
-    except ValueError as error:
-        work.failed(f"{event['contract']}: {error}")
-        return
-    if not applies:
-        work.note("NOTED", detail=event["contract"])
-        return
-    _DEEDS[event["does"]](work, event)
-
-
-def _open(work: Work, event: Held) -> None:
-    case = work.case
-    source = Source(contract=event["contract"], id=event["id"], at=rfc3339_ms(event["at_ms"]) or "", kept=event["kept"])
-    case["sources"].append(source)
-    if case["status"] != "expected" and len(case["sources"]) > 1:
-        work.note("CONFIRMED", detail=event["contract"])
-        return
-    case["status"], case["opened_ms"], case["closed_ms"], case["data"] = "open", work.at_ms, None, dict(event["kept"])
-    moment = work.plan.worktime.after(work.at_ms, work.plan.flow.deadline)
-    case["due_ms"], case["calendar_assumed"] = moment.ms, case["calendar_assumed"] or moment.assumed
-    work.note("OPENED", detail=event["contract"])
-    _meet_people(work)
-    held, case["held"] = case["held"], []
-    for one in held:
-        if (plan := work.plan.event_of(one["spec"], one["does"], one["contract"])) is not None:
-            _happen(work, plan, one)
-
-
-def _meet_people(work: Work) -> None:
-    people, plan, case = work.plan.flow.people, work.plan, work.case
-    if people is None or plan.people_each is None or plan.people_id is None:
-        return
-    found = plan.people_each(work.context())
-    for position, item in enumerate(found if isinstance(found, list) else []):
-        context = {"item": item}
-        try:
-            given = bool(plan.people_given(context)) if plan.people_given else False
-            id_ = plan.people_id(context)
-        except ValueError as error:
-            work.failed(f"people: {error}")
-            continue
-        authorised = work.at_ms if given or not people.authorisation else None
-        id_ = f"#{position}" if id_ in (None, "") else str(id_)  # has no number to be known by; the other members do
-        if id_ in case["people"]:
-            work.failed("people: two of them have the same id; both must have authorised")
-            authorised = authorised and case["people"][id_]["authorised_ms"]
-        case["people"][id_] = Person(item=item, authorised_ms=authorised, withdrawn_ms=None, authorisation=None)
-    if people.authorisation:
-        case["status"] = "waiting"  # until ``_go_on`` finds that all have authorised
-
-
-def _authorise(work: Work, event: Held) -> None:
-    person = work.case["people"].get(str(event["person"]))
-    if person is None or work.case["status"] == "closed" or person["authorised_ms"] is not None:
-        work.note("NOTED", detail=f"{event['contract']}: {'not of this case' if person is None else 'nothing to authorise'}")
-        return
-    person["authorised_ms"], person["authorisation"] = work.at_ms, event["kept"]
-    work.note("AUTHORISED")
-
-
-def _withdraw(work: Work, event: Held) -> None:
-    person = work.case["people"].get(str(event["person"]))
-    if person is None or work.case["status"] == "closed":
-        work.note("NOTED", detail=f"{event['contract']}: {'not of this case' if person is None else 'the case is closed'}")
-        return
-    person["withdrawn_ms"], person["authorised_ms"] = work.at_ms, None
-    work.note("AUTHORISATION_WITHDRAWN")
-    asking.take_back(work)
-    close(work, "WITHDRAWN")
-
-
-def _refer(work: Work, event: Held) -> None:
-    if work.case["status"] not in ("waiting", "open"):
-        work.note("NOTED", detail=event["contract"])
-        return
-    work.case["status"] = "review"
-    work.note("REFERRED", detail=event["contract"])
-
-
-def _resume(work: Work, event: Held) -> None:
-    if work.case["status"] != "review":
-        work.note("NOTED", detail=event["contract"])
-        return
-    work.case["status"] = "waiting" if work.plan.flow.people else "open"
-    work.note("RESUMED", detail=event["contract"])
-    work.case["now_ms"] = work.at_ms
-    _pass_time(work, work.at_ms)  # what was due meanwhile is due now
-
-
-def _revoke(work: Work, event: Held) -> None:
-    case = work.case
-    if case["stage"] == "undo":
-        work.note("NOTED", detail=event["contract"])
-        return
-    work.note("REVOKED", detail=event["contract"])
-    asking.take_back(work)
-    case["stage"], case["status"], case["closed_ms"] = "undo", "open", None
-    moment = work.plan.worktime.after(work.at_ms, work.plan.flow.deadline)
-    case["due_ms"], case["calendar_assumed"] = moment.ms, case["calendar_assumed"] or moment.assumed
-
-
-def _note(work: Work, event: Held) -> None:
-    work.note("NOTED", detail=event["contract"])
-
-
-_DEEDS = {
-    "open": _open,
-    "authorise": _authorise,
-    "withdraw": _withdraw,
-    "refer": _refer,
-    "resume": _resume,
-    "revoke": _revoke,
-    "note": _note,
-}

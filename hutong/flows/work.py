@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from hutong.errors import ContractViolation
 from hutong.flows.case import Case, Question, event_id, rfc3339_ms
 from hutong.flows.plan import EmissionPlan, FlowPlan
+from hutong.frozen import maker
 
 __all__ = ["Emitted", "Work"]
 
@@ -41,6 +43,14 @@ class Emitted:
     id: str
     time: datetime
     traceparent: str | None
+
+
+_emitted = maker(Emitted)
+
+
+@lru_cache(1_000)  # a step has several events of one moment
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,19 +123,9 @@ class Work:
             if emission is not self.plan.progress:  # which would only fail again
                 self.failed(f"{emission.contract} cannot be made: {error}")
             return False
-        self.emitted.append(
-            Emitted(
-                contract=emission.contract,
-                version=emission.version,
-                shape=emission.shape,
-                data=data,
-                key=key,
-                body=body,
-                id=event_id(self.case["number"], *name),
-                time=datetime.fromtimestamp(self.at_ms / 1000, UTC),
-                traceparent=self.case["trace"],
-            )
-        )
+        id_, time = event_id(self.case["number"], *name), _moment(self.at_ms)
+        made = _emitted(emission.contract, emission.version, emission.shape, data, key, body, id_, time, self.case["trace"])
+        self.emitted.append(made)
         return True
 
     def failed(self, detail: str, question: Question | None = None) -> None:

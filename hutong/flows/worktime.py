@@ -33,6 +33,7 @@ _DAY = timedelta(days=1)
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _SATURDAY = 5
+_WALLS = 1_000
 _YEARS = frozenset(day.year for day in chinese_calendar.holidays)
 
 
@@ -96,6 +97,7 @@ class WorkTime:
     # Both grow by a few entries for each day that cases begin on: the moments that are asked of come from the brokers' clocks.
     _last_days: dict[tuple[date, int], Moment] = field(default_factory=dict, init=False, repr=False, compare=False)
     _offices: dict[date, tuple[int, int, bool]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _walls: dict[int, datetime] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.begins.tzinfo or self.ends.tzinfo:
@@ -163,7 +165,14 @@ class WorkTime:
         return found
 
     def _wall(self, ms: int) -> datetime:
-        """The latest wall time that clocks have shown up to a moment."""
+        """The latest wall time that clocks have shown up to a moment; all spans of a case's questions begin at the same."""
+        if (found := self._walls.get(ms)) is None:
+            if len(self._walls) >= _WALLS:
+                self._walls.clear()
+            found = self._walls[ms] = self._worked_out_wall(ms)
+        return found
+
+    def _worked_out_wall(self, ms: int) -> datetime:
         local = _utc(ms).astimezone(self.zone)
         if not local.fold:
             return local.replace(tzinfo=None)

@@ -35,7 +35,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it exports 
 from confluent_kafka.admin import NewTopic as KafkaNewTopic  # type: ignore[attr-defined]
 
 from hutong.errors import NotAuthorised
-from hutong.kafka.errors import kafka_error, translate
+from hutong.kafka.errors import kafka_error, refuses, translate
 from hutong.kafka.resources import Acl, NewTopic, TopicState
 from hutong.kafka.settings import Settings
 
@@ -247,7 +247,7 @@ class Admin:
         return translate(problem, doing, principal=self._settings.username, servers=self._settings.bootstrap_servers)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._AUTHENTICATION:
+        if refuses(error):
             self._trouble = error
 
 

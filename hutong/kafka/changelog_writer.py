@@ -38,7 +38,7 @@ class ChangelogWriter:
         self._settings, self._topic, self._seconds = settings, topic, seconds
         self._producer: Producer | None = None
 
-    def write(self, states: Iterable[tuple[int, bytes, bytes]], *, until: float) -> dict[int, int]:
+    def write(self, states: Iterable[tuple[int, bytes, bytes]], *, until: float) -> dict[int, list[int]]:
         """Write states.
 
         Args:
@@ -46,20 +46,20 @@ class ChangelogWriter:
             until: on the monotonic clock: when the partitions may be another's.
 
         Returns:
-            Partition -> offset of the last one written there.
+            Partition -> offsets of those written there, in order.
 
         Raises:
             BrokerUnavailable: the brokers do not have them all; what is not confirmed is given up.
         """
         producer = self._producer = self._producer or Producer(self._settings.client() | self._config(), logger=_LOG)
-        offsets: dict[int, int] = {}
+        offsets: dict[int, list[int]] = {}
         failed: list[str] = []
 
         def settle(error: Any, message: Any) -> None:
             if error is not None:
                 failed.append(str(error))
             else:
-                offsets[message.partition()] = max(message.offset(), offsets.get(message.partition(), 0))
+                offsets.setdefault(message.partition(), []).append(message.offset())
 
         left = 0
         try:

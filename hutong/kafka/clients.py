@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from hutong.errors import BrokerUnavailable, HutongError, QueueFull
-from hutong.kafka.errors import translate
+from hutong.kafka.errors import tells, translate
 from hutong.kafka.reader import KafkaReader
 from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
@@ -58,9 +58,14 @@ class KafkaTransport:
 
 
 class KafkaSender:
-    """An idempotent producer: what it confirms lies on the topic once, on all in-sync replicas, in the order sent per key."""
+    """An idempotent producer: what it confirms lies on the topic once, on all in-sync replicas, in the order sent per key.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: the bus.
+        refusals_only: whether ``settle`` is only called for what is refused; ``waiting`` says when all is confirmed.
+    """
+
+    def __init__(self, settings: Settings, *, refusals_only: bool = False) -> None:
         self._settings = settings
         self._trouble: HutongError | None = None
         self._producer = Producer(
@@ -76,6 +81,7 @@ class KafkaSender:
                 # Keys are hashed as the Java client does, so that a stream processor of any kind finds co-partitioned topics.
                 "partitioner": "murmur2_random",
                 "error_cb": self._on_error,
+                "delivery.report.only.error": refusals_only,
             },
             logger=_LOG,
         )
@@ -99,6 +105,11 @@ class KafkaSender:
         """Wait for delivery reports."""
         self._producer.flush(seconds)
 
+    @property
+    def waiting(self) -> int:
+        """Records that are neither confirmed nor refused yet."""
+        return len(self._producer)
+
     def discard(self) -> None:
         """Give up what is not confirmed."""
         self._producer.purge()
@@ -115,7 +126,7 @@ class KafkaSender:
         return self._trouble
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._RESOLVE) or error.fatal():
+        if tells(error):
             problem = translate(error, "publish", principal=self._settings.username, servers=self._settings.bootstrap_servers)
             # "All brokers are down" follows a refused login and would hide it.
             if not (isinstance(problem, BrokerUnavailable) and self._trouble is not None):

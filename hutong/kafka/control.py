@@ -35,6 +35,11 @@ class ControlTopic:
         topic: its name.
         changed: called with all entries: first when the topic has been read to its end, then in the following thread after
             every further change (records that arrive together are one change).
+
+    Attributes:
+        started: whether it is followed.
+        trouble: why the last change is not in force.
+        changed_ms: append time of the change that ``changed`` is told of, of its first record; None for what was there before.
     """
 
     def __init__(self, settings: Settings, topic: str, changed: Callable[[Entries], None]) -> None:
@@ -45,6 +50,7 @@ class ControlTopic:
         self._thread = threading.Thread(target=self._follow, name=f"follow {topic}", daemon=True)
         self.started = False
         self.trouble: str | None = None
+        self.changed_ms: int | None = None
 
     def start(self) -> None:
         """Read what is there, call ``changed`` once, then follow in a thread.
@@ -88,6 +94,8 @@ class ControlTopic:
             error: Any = message.error()
             if error is None:
                 take(message, self._entries)
+                if self.started and self.changed_ms is None:
+                    self.changed_ms = int(message.timestamp()[1])
             elif error.code() == KafkaError._PARTITION_EOF:
                 at_end = True
             elif not error.retriable():
@@ -104,7 +112,7 @@ class ControlTopic:
                 if self._entries != known or self.trouble:
                     self._changed(dict(self._entries))
                     known = dict(self._entries)
-                self.trouble = None
+                self.trouble = self.changed_ms = None
             except Exception as error:  # noqa: BLE001 - a change that cannot be taken over must stop the line, not this thread
                 self.trouble = str(error) if isinstance(error, HutongError) else type(error).__name__
                 _LOG.error(

@@ -18,13 +18,14 @@ from hutong.errors import (
     QueueFull,
 )
 
-__all__ = ["kafka_error", "translate"]
+__all__ = ["kafka_error", "refuses", "tells", "translate"]
 
 _UNREACHABLE = frozenset(
     {
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._RESOLVE,
+        KafkaError._SSL,
         KafkaError._TIMED_OUT,
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._MSG_TIMED_OUT,
@@ -67,6 +68,19 @@ def kafka_error(problem: KafkaError | BaseException) -> KafkaError | None:
     return None
 
 
+def refuses(error: KafkaError) -> bool:
+    """Whether it says that one side does not accept the other: a login, or a certificate, which trying again will not mend.
+
+    A handshake that broke for another reason is a broker that is being stopped.
+    """
+    return error.code() in _LOGIN or (error.code() == KafkaError._SSL and "certificate" in error.str())
+
+
+def tells(error: KafkaError) -> bool:
+    """Whether what a client reports on the side says why nothing gets through."""
+    return error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE) or refuses(error) or error.fatal()
+
+
 def translate(problem: KafkaError | BaseException, doing: str, *, principal: str | None, servers: str) -> HutongError:
     """The Hutong error for a Kafka error.
 
@@ -83,6 +97,11 @@ def translate(problem: KafkaError | BaseException, doing: str, *, principal: str
     if code in _LOGIN:
         return NotAuthorised(
             f"cannot {doing}: the brokers at {servers} do not accept the password of {who}; check HUTONG_KAFKA_PASSWORD"
+        )
+    if code == KafkaError._SSL and refuses(error):
+        return ConfigurationError(
+            f"cannot {doing}: no TLS connection to the brokers at {servers}: {_first_line(error)}; "
+            "check HUTONG_KAFKA_SSL_CA_LOCATION (and, where they ask for a certificate, HUTONG_KAFKA_SSL_CERTIFICATE_LOCATION)"
         )
     if code in _REFUSED:
         return NotAuthorised(
@@ -110,3 +129,8 @@ def translate(problem: KafkaError | BaseException, doing: str, *, principal: str
         )
     fatal = "; the client is unusable now, make a new one" if error.fatal() else ""
     return BusError(f"cannot {doing}: {error.str()} ({error.name()}){fatal}")
+
+
+def _first_line(error: KafkaError) -> str:
+    """What librdkafka says, without OpenSSL's own lines below it."""
+    return error.str().partition("\n")[0].partition(" (after ")[0].rstrip(": ")

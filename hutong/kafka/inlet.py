@@ -38,16 +38,18 @@ class Inlet:
 
     Attributes:
         assigned: the partitions that are ours.
+        rebalances: how often partitions were "assigned", "revoked" or "lost".
     """
 
     def __init__(self, settings: Settings, *, group: str, instance: str, topics: list[str]) -> None:
         self._settings = settings
         self._revoked = False
         self.assigned: set[Place] = set()
+        self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
         self._consumer = Consumer(settings.client() | _config(group, instance) | plugin(), logger=_LOG)
         self._inbox: Any = inbox_of(self._consumer)
         self._latest: Any = extension.Batch([]) if extension else None
-        self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+        self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def first(self, most: int) -> Chunk:
         """What has arrived, at most so many; waits for the first a little. A chunk is good until the next is read."""
@@ -124,9 +126,18 @@ class Inlet:
             for p in partitions:
                 self._inbox.lead(p.topic, p.partition)
         self.assigned = {(p.topic, p.partition) for p in partitions}
+        self.rebalances["assigned"] += 1
         _LOG.info("partitions assigned", extra={"facts": {"partitions": len(partitions)}})
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.rebalances["revoked"] += 1
+        self._take_away(partitions)
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.rebalances["lost"] += 1
+        self._take_away(partitions)
+
+    def _take_away(self, partitions: list[TopicPartition]) -> None:
         self._revoked = True
         self.assigned -= {(p.topic, p.partition) for p in partitions}
 

@@ -78,6 +78,7 @@ class Outlet:
         now_ms: int,
         delivered: dict[str, int],
         routed: dict[str, int],
+        traced: list[Any] | None = None,
     ) -> tuple[int, str, Any]:
         """Route events from ``at`` on, and queue all that becomes of them, until one is not plain.
 
@@ -89,6 +90,7 @@ class Outlet:
             now_ms: the router's clock.
             delivered: agreement -> deliveries; counts on.
             routed: topic -> events; counts on.
+            traced: takes each sampled event's number, its span, and its deliveries' (agreement, topic, span); None traces none.
 
         Returns:
             Which event it stopped at, why ("end", "left", "rest", "too_large"), and for the last what was refused.
@@ -96,7 +98,7 @@ class Outlet:
         Raises:
             KafkaException: the transaction is lost.
         """
-        stopped, why, fact = lane.run(chunk.native, at, end, self._sender, now_ms, delivered, routed)
+        stopped, why, fact = lane.run(chunk.native, at, end, self._sender, now_ms, delivered, routed, traced)
         if why == "failed":
             raise KafkaException(KafkaError(fact))
         return stopped, why, fact
@@ -173,6 +175,9 @@ def _config(transactional_id: str, instance: str, transaction_seconds: float) ->
         "client.id": instance,
         "transaction.timeout.ms": int(transaction_seconds * 1000),
         "message.timeout.ms": int(transaction_seconds * 1000),
+        # A topic that is not there is held for one that is being made; for longer than a record may wait, it would time out as if
+        # no broker answered, and hold up everything else. `hutong apply` makes topics before it sends agreements.
+        "topic.metadata.propagation.max.ms": 1_000,
         # Every transaction waits for the last one's markers by retrying; the default of 100 ms would be its length.
         "retry.backoff.ms": 1,
         "retry.backoff.max.ms": 10,

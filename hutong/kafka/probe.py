@@ -7,7 +7,7 @@ import logging
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from hutong.kafka.errors import translate
+from hutong.kafka.errors import refuses, translate
 from hutong.kafka.settings import Settings
 
 __all__ = ["brokers_in_service"]
@@ -31,7 +31,7 @@ def brokers_in_service(settings: Settings, *, seconds: float) -> int:
     refused: list[KafkaError] = []
 
     def note(error: KafkaError) -> None:
-        if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+        if refuses(error):
             refused.append(error)
 
     client = AdminClient(

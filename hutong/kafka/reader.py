@@ -14,7 +14,7 @@ from datetime import datetime
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from hutong.errors import BrokerUnavailable, HutongError
-from hutong.kafka.errors import kafka_error, translate
+from hutong.kafka.errors import kafka_error, tells, translate
 from hutong.kafka.settings import Settings
 from hutong.transport import Positions, Start
 
@@ -226,7 +226,7 @@ class KafkaReader:
         )
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._RESOLVE) or error.fatal():
+        if tells(error):
             problem = self._explain(error)
             if not (isinstance(problem, BrokerUnavailable) and self._trouble is not None):
                 self._trouble = problem

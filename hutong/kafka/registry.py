@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 import time
 import urllib.error
@@ -19,7 +20,7 @@ from urllib.parse import quote
 
 from hutong.contracts.avro import Schema
 from hutong.errors import ConfigurationError, NotAuthorised, RegistryUnavailable
-from hutong.kafka.settings import Settings
+from hutong.kafka.settings import Settings, trust
 from hutong.transport import Registered
 
 __all__ = ["Registry"]
@@ -35,10 +36,24 @@ class Registry:
         seconds: time-out of one request.
         username: for HTTP basic authentication.
         password: for HTTP basic authentication.
+        authority: file of the certificate authority of an ``https`` registry; the system's authorities by default.
     """
 
-    def __init__(self, url: str, *, seconds: float = 10.0, username: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        seconds: float = 10.0,
+        username: str | None = None,
+        password: str | None = None,
+        authority: str | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
+        # No proxy: the registry is a neighbour of the brokers, and a proxy from the environment would see every schema.
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if self.url.startswith("https:"):
+            handlers.append(urllib.request.HTTPSHandler(context=trust(authority)))
+        self._opener = urllib.request.build_opener(*handlers)
         self._seconds = seconds
         self._login = "Basic " + base64.b64encode(f"{username}:{password or ''}".encode()).decode() if username else None
         self._by_id: dict[int, Schema] = {}
@@ -55,6 +70,7 @@ class Registry:
             seconds=settings.registry_seconds,
             username=settings.registry_username,
             password=password.get_secret_value() if password else None,
+            authority=settings.registry_ca_location,
         )
 
     def latest(self, subject: str) -> Registered | None:
@@ -137,7 +153,7 @@ class Registry:
         if self._login:
             request.add_header("Authorization", self._login)
         try:
-            with _OPENER.open(request, timeout=self._seconds) as response:
+            with self._opener.open(request, timeout=self._seconds) as response:
                 self._note_clock(response.headers.get("Date"))
                 return json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
@@ -145,6 +161,11 @@ class Registry:
                 self._note_clock(error.headers.get("Date"))
                 return self._refused(error, method, path)
         except (OSError, HTTPException, ValueError) as error:
+            if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+                raise ConfigurationError(
+                    f"the schema registry at {self.url} shows a certificate that is not trusted ({_reason(error)}); "
+                    "name its certificate authority's file in HUTONG_REGISTRY_SSL_CA_LOCATION"
+                ) from error
             raise RegistryUnavailable(
                 f"the schema registry at {self.url} does not answer ({_reason(error)}); check that the bus is up, then try again"
             ) from error
@@ -169,10 +190,6 @@ class Registry:
                 self._clock_offset = time.time() - parsedate_to_datetime(date).timestamp()
             except ValueError:
                 self._clock_offset = None
-
-
-# No proxy: the registry is a neighbour of the brokers, and a proxy from the environment would see every schema.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _part(subject: str) -> str:

@@ -7,16 +7,17 @@ The environment wins (``HUTONG_KAFKA_*``, ``HUTONG_REGISTRY_*``); else the embed
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from hutong.errors import ConfigurationError
-from hutong.home import Home
+from hutong.home import Home, file_name
 from hutong.transport import Limits
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "trust"]
 
 _VARIABLES = {
     "bootstrap_servers": "HUTONG_KAFKA_BOOTSTRAP_SERVERS",
@@ -25,9 +26,12 @@ _VARIABLES = {
     "username": "HUTONG_KAFKA_USERNAME",
     "password": "HUTONG_KAFKA_PASSWORD",
     "ssl_ca_location": "HUTONG_KAFKA_SSL_CA_LOCATION",
+    "ssl_certificate_location": "HUTONG_KAFKA_SSL_CERTIFICATE_LOCATION",
+    "ssl_key_location": "HUTONG_KAFKA_SSL_KEY_LOCATION",
     "registry_url": "HUTONG_REGISTRY_URL",
     "registry_username": "HUTONG_REGISTRY_USERNAME",
     "registry_password": "HUTONG_REGISTRY_PASSWORD",
+    "registry_ca_location": "HUTONG_REGISTRY_SSL_CA_LOCATION",
     "max_event_bytes": "HUTONG_MAX_EVENT_BYTES",
     "block_seconds": "HUTONG_BLOCK_SECONDS",
     "delivery_seconds": "HUTONG_DELIVERY_SECONDS",
@@ -44,9 +48,12 @@ class Settings(BaseModel):
         sasl_mechanism: as Kafka clients name it; only used with SASL.
         username: the Kafka principal, a department's code.
         password: its password.
-        ssl_ca_location: file of the brokers' certificate authority.
+        ssl_ca_location: file of the brokers' certificate authority; the system's authorities by default.
+        ssl_certificate_location: file of the certificate that we show, where the brokers ask for one.
+        ssl_key_location: file of its private key.
         registry_username: for a registry behind HTTP basic authentication.
         registry_password: for a registry behind HTTP basic authentication.
+        registry_ca_location: file of the registry's certificate authority; the system's authorities by default.
         max_event_bytes: largest encoded event; stay below the brokers' ``message.max.bytes``.
         block_seconds: how long ``publish`` waits for room in the queue before it raises ``QueueFull``.
         delivery_seconds: after this long without a confirmation an event counts as failed.
@@ -62,8 +69,11 @@ class Settings(BaseModel):
     username: str | None = None
     password: SecretStr | None = None
     ssl_ca_location: str | None = None
+    ssl_certificate_location: str | None = None
+    ssl_key_location: str | None = None
     registry_username: str | None = None
     registry_password: SecretStr | None = None
+    registry_ca_location: str | None = None
     max_event_bytes: int = Field(default=900_000, gt=0)
     block_seconds: float = Field(default=10.0, ge=0)
     delivery_seconds: float = Field(default=120.0, gt=0)
@@ -84,7 +94,7 @@ class Settings(BaseModel):
         found: dict[str, Any] = {field: variables[name] for field, name in _VARIABLES.items() if variables.get(name)}
         place = Home.find(variables)
         if "bootstrap_servers" not in found:
-            found = _embedded(place, missing="HUTONG_KAFKA_BOOTSTRAP_SERVERS") | found
+            found = _embedded(place, found.get("username", principal), missing="HUTONG_KAFKA_BOOTSTRAP_SERVERS") | found
         if "registry_url" not in found:
             raise ConfigurationError("HUTONG_KAFKA_BOOTSTRAP_SERVERS is set and HUTONG_REGISTRY_URL is not: set it too")
         if str(found.get("security_protocol", "")).startswith("SASL"):
@@ -116,21 +126,56 @@ class Settings(BaseModel):
             config["sasl.mechanism"] = self.sasl_mechanism
             config["sasl.username"] = self.username or ""
             config["sasl.password"] = self.password.get_secret_value() if self.password else ""
-        if self.ssl_ca_location:
-            config["ssl.ca.location"] = self.ssl_ca_location
+        if self.security_protocol.endswith("SSL"):
+            files = {"ca": self.ssl_ca_location, "certificate": self.ssl_certificate_location, "key": self.ssl_key_location}
+            config |= {f"ssl.{what}.location": _there(file) for what, file in files.items() if file}
         return config
 
+    def tls(self) -> ssl.SSLContext | None:
+        """For clients of the brokers that are not librdkafka; None where the brokers do not speak TLS."""
+        if not self.security_protocol.endswith("SSL"):
+            return None
+        context = trust(self.ssl_ca_location)
+        if self.ssl_certificate_location:
+            context.load_cert_chain(_there(self.ssl_certificate_location), self.ssl_key_location)
+        return context
 
-def _embedded(place: Home, *, missing: str) -> dict[str, Any]:
+
+def trust(authority: str | None) -> ssl.SSLContext:
+    """A client's side of TLS that trusts this authority's file, or the system's authorities.
+
+    Raises:
+        ConfigurationError: the file is not there, or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=_there(authority) if authority else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"{authority} holds no certificate; name the certificate authority's file (PEM)") from error
+
+
+def _there(file: str) -> str:
+    """The file, looked for now: a client would only say that its configuration is wrong."""
+    if not os.access(file, os.R_OK):
+        raise ConfigurationError(f"{file} cannot be read; name a file that this user may read (PEM)")
+    return file
+
+
+def _embedded(place: Home, principal: str, *, missing: str) -> dict[str, Any]:
     address = place.address()
     if address is None:
         raise ConfigurationError(f"nothing says where the bus is: set {missing} and HUTONG_REGISTRY_URL, or run 'hutong up' here")
-    return {
+    found = {
         "bootstrap_servers": address.bootstrap_servers,
         "registry_url": address.registry_url,
-        "security_protocol": "SASL_PLAINTEXT",
+        "security_protocol": address.security_protocol,
         "sasl_mechanism": "SCRAM-SHA-512",
     }
+    if address.security_protocol == "SASL_SSL":
+        found["ssl_ca_location"] = found["registry_ca_location"] = str(place.tls / "ca.crt")
+    if address.mutual_tls:
+        ours = place.tls / "clients" / file_name(principal)
+        found |= {"ssl_certificate_location": f"{ours}.crt", "ssl_key_location": f"{ours}.key"}
+    return found
 
 
 def _password(place: Home, principal: str) -> str:

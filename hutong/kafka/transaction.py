@@ -48,6 +48,7 @@ class Output(Protocol):
         now_ms: int,
         delivered: dict[str, int],
         routed: dict[str, int],
+        traced: list[Any] | None = None,
     ) -> tuple[int, str, Any]: ...
 
     def produce(self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None: ...
@@ -78,6 +79,9 @@ class TransactionalStep:
         handle: makes the output of a chunk.
         batch_events: most events of one transaction; how many it is ``pace`` decides.
         transaction_seconds: after this long the brokers abort a transaction whose router has died, and readers go on.
+
+    Attributes:
+        outcomes: how many transactions were "committed", "aborted", or of an outcome that was not told ("unknown").
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class TransactionalStep:
         self._held = 0  # events of the open transaction
         self._fenced: list[float] = []
         self._closed: dict[str, float] = {}
+        self.outcomes = {"committed": 0, "aborted": 0, "unknown": 0}
         self._inlet = Inlet(settings, group=group, instance=instance, topics=topics)
 
     def step(self) -> bool:
@@ -123,6 +128,16 @@ class TransactionalStep:
         if not self._inlet.undisturbed(chunk) or not is_member(metadata := self._inlet.metadata()):
             return False
         return self._transact(outlet, chunk, metadata, began)
+
+    @property
+    def rebalances(self) -> dict[str, int]:
+        """How often partitions were "assigned", "revoked" or "lost"."""
+        return self._inlet.rebalances
+
+    def queued(self) -> int:
+        """Records that were produced and are not acknowledged; may be asked from any thread."""
+        outlet = self._outlet
+        return 0 if outlet is None else len(outlet.producer)
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
@@ -149,6 +164,7 @@ class TransactionalStep:
             self._give_up(outlet, None)
             raise
         self._unsettled = set()
+        self.outcomes["committed"] += 1
         self._pace.done(self._held, time.perf_counter() - began, waiting=waiting)
         return True
 
@@ -189,7 +205,9 @@ class TransactionalStep:
             except KafkaException:
                 _LOG.warning("an abort failed; starting a new producer")
             else:
+                self.outcomes["aborted"] += 1
                 return
+        self.outcomes["unknown"] += 1
         self._outlet = None
 
     def _failed(self, error: KafkaException) -> HutongError:

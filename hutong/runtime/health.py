@@ -1,7 +1,8 @@
 """Is this process alive, is it ready, what does it count: three pages over HTTP.
 
 ``/health/live`` follows the run loop, so that a stuck service is seen; ``/health/ready`` says whether it does its work now;
-``/metrics`` is Prometheus text. Neighbours: ``loop`` beats, services set ready.
+``/metrics`` is what Prometheus reads, as OpenMetrics where it asks for that. Neighbours: ``loop`` beats, services set ready,
+``addresses`` writes down where the pages are.
 """
 
 from __future__ import annotations
@@ -9,16 +10,24 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from typing import Any
 
 from prometheus_client import REGISTRY
-from prometheus_client.exposition import MetricsHandler
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from hutong.errors import ConfigurationError
+from hutong.home import Home
+from hutong.runtime.addresses import announce
+from hutong.runtime.exposition import page
+from hutong.runtime.settings import ServiceSettings
+from hutong.runtime.stop import Stop
 
-__all__ = ["Health", "HealthServer"]
+__all__ = ["Health", "HealthServer", "ProcessCollector"]
 
 
 class Health:
@@ -33,6 +42,11 @@ class Health:
         self._last_beat = time.monotonic()
         self._waiting_for: dict[str, str] = {}
         self._failure: str | None = None
+        self._stop: Stop | None = None
+
+    def ends_with(self, stop: Stop) -> None:
+        """Not ready any more once the process is to stop: nobody should count on it while it brings its work to an end."""
+        self._stop = stop
 
     def beat(self) -> None:
         """The loop is about to take a step."""
@@ -54,9 +68,13 @@ class Health:
         """The part is there."""
         self._waiting_for.pop(part, None)
 
+    def age(self) -> float:
+        """Seconds since the last step began."""
+        return time.monotonic() - self._last_beat
+
     def live(self) -> tuple[bool, dict[str, Any]]:
         """Whether the loop moves, with the seconds since its last step."""
-        age = time.monotonic() - self._last_beat
+        age = self.age()
         return age < self._stuck_after, {"seconds_since_step": round(age, 1)}
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
@@ -64,7 +82,34 @@ class Health:
         lacking = dict(self._waiting_for)
         if self._failure:
             lacking["last step"] = self._failure
+        if self._stop is not None and self._stop.is_set():
+            lacking["stop"] = "it is stopping"
         return not lacking and self.live()[0], {"waiting_for": lacking}
+
+
+class ProcessCollector(Collector):
+    """What every service's page says of its process.
+
+    Args:
+        health: of the process.
+        own: names the service and the instance.
+    """
+
+    def __init__(self, health: Health, own: ServiceSettings) -> None:
+        self._health = health
+        self._info = {"service": own.service, "instance": own.instance, "version": version("hutong")}
+
+    def collect(self) -> Iterator[Metric]:
+        """The process as it is now."""
+        yield InfoMetricFamily("hutong_process", "Which service this is, and of which version.", value=self._info)
+        age = self._health.age()
+        yield GaugeMetricFamily("hutong_process_poll_age_seconds", "Time since the run loop began its last step.", value=age)
+        ready = float(self._health.ready()[0])
+        yield GaugeMetricFamily("hutong_process_ready", "1 while it does its work, as /health/ready says; else 0.", value=ready)
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the names are this class's alone."""
+        return []
 
 
 class HealthServer:
@@ -72,47 +117,65 @@ class HealthServer:
 
     Args:
         health: what to tell.
-        host: address to listen on.
-        port: 0 for a free one; see ``port`` afterwards.
+        own: the service's settings: its name, its address, and its port, 0 for a free one; see ``port`` afterwards.
 
     Raises:
         ConfigurationError: the port is taken.
     """
 
-    def __init__(self, health: Health, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        handler = type("Handler", (_Handler,), {"health": health, "registry": REGISTRY})
+    def __init__(self, health: Health, own: ServiceSettings) -> None:
+        handler = type("Handler", (_Handler,), {"health": health})
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            self._server = _Server((own.host, own.port), handler)
         except OSError as error:
-            raise ConfigurationError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port") from None
+            place = f"{own.host}:{own.port} ({error.strerror})"
+            raise ConfigurationError(f"cannot listen on {place}; choose another with --port") from None
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
+        self._collector = ProcessCollector(health, own)
+        REGISTRY.register(self._collector)
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+        self._announced = announce(Home.find(), service=own.service, instance=own.instance, host=own.host, port=self.port)
 
     def close(self) -> None:
         """Stop serving."""
+        self._announced.close()
+        REGISTRY.unregister(self._collector)
         self._server.shutdown()
         self._server.server_close()
 
 
-class _Handler(MetricsHandler):
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: whoever asked has hung up, and the log is for what the service does."""
+
+
+class _Handler(BaseHTTPRequestHandler):
     health: Health
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
-        path = self.path.partition("?")[0]
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
         if path == "/health/live":
             self._answer(*self.health.live())
         elif path == "/health/ready":
             self._answer(*self.health.ready())
         elif path == "/metrics":
-            super().do_GET()
+            accept, encodings = self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")
+            self._send(HTTPStatus.OK, *page(REGISTRY, query, accept, encodings))
         else:
             self.send_error(HTTPStatus.NOT_FOUND, "there are /health/live, /health/ready and /metrics")
 
     def _answer(self, well: bool, facts: dict[str, Any]) -> None:
-        body = json.dumps({"ok": well, **facts}).encode()
-        self.send_response(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
-        self.send_header("Content-Type", "application/json")
+        status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+        self._send(status, {"Content-Type": "application/json"}, json.dumps({"ok": well, **facts}).encode())
+
+    def _send(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """A line for every scrape would be all that one sees."""

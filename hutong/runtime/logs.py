@@ -1,17 +1,25 @@
 """Logs of services: one JSON object a line on stderr, facts beside the message, never an event's data.
 
-Neighbours: services call ``configure`` first thing in ``__main__``; everybody logs with ``extra={"facts": {...}}``.
+Neighbours: services call ``configure`` first thing in ``__main__``; everybody logs with ``extra={"facts": {...}}``, and where an
+event is meant, with ``event_facts``.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["configure"]
+from hutong.event import Headers, harmless_id, header, is_traceparent
+
+__all__ = ["configure", "event_facts"]
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_VARIABLE = "HUTONG_LOG_LEVEL"
 
 
 class _JsonLines(logging.Formatter):
@@ -37,8 +45,31 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(service: str, level: str = "INFO") -> None:
-    """Send this process's logs to stderr as JSON lines."""
+def configure(service: str, environment: Mapping[str, str] | None = None) -> None:
+    """Send this process's logs to stderr as JSON lines, from the level on that ``HUTONG_LOG_LEVEL`` names."""
+    asked = ((os.environ if environment is None else environment).get(_VARIABLE) or "INFO").upper()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines(service))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=asked if asked in _LEVELS else "INFO", handlers=[handler], force=True)
+    if asked not in _LEVELS:
+        logging.getLogger("hutong").warning("%s is one of %s; INFO is used", _VARIABLE, ", ".join(_LEVELS))
+
+
+def event_facts(headers: Headers, place: tuple[str, int, int]) -> dict[str, str]:
+    """Which event a line is about.
+
+    Args:
+        headers: of its record; whatever stands there.
+        place: topic, partition and offset.
+
+    Returns:
+        Where it lies; its id, where that can tell nothing about anybody; its trace.
+    """
+    facts = {"place": "{}/{}/{}".format(*place)}
+    event_id = harmless_id((header(headers, "ce_id") or b"").decode("ascii", "replace"))
+    trace = (header(headers, "traceparent") or b"").decode("ascii", "replace")
+    if event_id:
+        facts["event_id"] = event_id
+    if is_traceparent(trace):
+        facts["traceparent"] = trace
+    return facts

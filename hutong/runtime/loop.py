@@ -1,20 +1,18 @@
 """The one run loop: call a step again and again, until told to stop.
 
 A step does one unit of work and says whether there was any. Errors decide by their ``retriable`` what happens: try again after a
-pause, or end the process with the reason. Services pass steps; they never loop themselves.
+pause, or end the process with the reason. Services pass steps; they never loop themselves. Neighbour: ``stop``, the wish to end.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-import signal
-import threading
 from collections.abc import Callable
-from types import FrameType
 
 from hutong.errors import HutongError
 from hutong.runtime.health import Health
+from hutong.runtime.stop import Stop
 
 __all__ = ["Stop", "run"]
 
@@ -24,47 +22,20 @@ _FIRST_PAUSE = 0.1  # seconds; doubles with every failure in a row
 _LONGEST_PAUSE = 5.0  # seconds; an outage that ends is noticed within this
 
 
-class Stop:
-    """The wish to stop, set by SIGTERM or SIGINT or by code."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def on_signals(self) -> Stop:
-        """Stop when the process is asked to; only the main thread may call this."""
-        signal.signal(signal.SIGTERM, self._signalled)
-        signal.signal(signal.SIGINT, self._signalled)
-        return self
-
-    def set(self) -> None:
-        """Ask to stop."""
-        self._event.set()
-
-    def is_set(self) -> bool:
-        """Whether stopping was asked for."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep, but no longer than until stopping is asked for; returns ``is_set``."""
-        return self._event.wait(seconds)
-
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
-        self._event.set()
-
-
 def run(step: Callable[[], bool], *, stop: Stop, health: Health, idle_seconds: float = 0.0) -> None:
     """Run a step until stopped.
 
     Args:
         step: one unit of work; returns whether there was any.
         stop: ends the loop between two steps.
-        health: told of every step and of every failure.
+        health: told of every step and of every failure; not ready any more from the moment of the stop on.
         idle_seconds: pause after a step that had nothing to do; 0 where the step itself waits.
 
     Raises:
         HutongError: one that is not retriable, after which the process should end.
     """
     failures = 0
+    health.ends_with(stop)
     while not stop.is_set():
         health.beat()
         try:

@@ -8,12 +8,13 @@ use std::sync::RwLock;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 
 use crate::avro::Left;
 use crate::batch::{Batch, Event, Slice};
 use crate::headers::{Header, check};
 use crate::sink::{Collected, Refused, Sender, Sink};
+use crate::trace::{Ids, Trace, own_traceparent, sampled_traceparent};
 use crate::transcoder::{FRAME, Scratch, Transcoder};
 
 struct Contract {
@@ -69,6 +70,9 @@ impl Lane {
     /// Returns the number of the event at which it stopped, why, and what belongs to that: "end"; "left", the event is untouched;
     /// "rest", its other agreements are for Python; "too_large", with (agreement, bytes) of the deliveries that were not taken;
     /// "failed", with librdkafka's error code. `delivered` takes agreement -> number of deliveries, `routed` topic -> events.
+    /// `traced`, if there is one, takes (event, its span, [(agreement, topic, the delivery's span)]) of every sampled event, whose
+    /// deliveries name their own spans then.
+    #[pyo3(signature = (batch, start, end, sink, now_ms, delivered, routed, traced=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         &self,
@@ -80,8 +84,10 @@ impl Lane {
         now_ms: i64,
         delivered: &Bound<'py, PyDict>,
         routed: &Bound<'py, PyDict>,
+        traced: Option<&Bound<'py, PyList>>,
     ) -> PyResult<(usize, &'static str, Py<PyAny>)> {
-        let mut run = Run { lane: self, batch, now_ms, counts: HashMap::new(), routed: HashMap::new() };
+        let ids = traced.map(|_| Ids::new());
+        let mut run = Run { lane: self, batch, now_ms, counts: HashMap::new(), routed: HashMap::new(), ids, traces: Vec::new() };
         if !batch.is_open() {
             return Err(PyRuntimeError::new_err("the batch is closed"));
         }
@@ -94,6 +100,9 @@ impl Lane {
             py.detach(|| run.go(start, end, &mut collected.open()))
         }?;
         run.count(py, delivered, routed)?;
+        if let Some(traced) = traced {
+            run.traces.into_iter().try_for_each(|trace| traced.append((trace.at, trace.span, trace.deliveries)))?;
+        }
         let nothing = py.None();
         Ok(match stopped {
             (at, None) => (at, "end", nothing),
@@ -112,6 +121,9 @@ struct Run<'a> {
     /// (transcoder, plan) -> deliveries; the addresses are those of what the lane holds.
     counts: HashMap<*const Transcoder, HashMap<u32, u64>>,
     routed: HashMap<&'a [u8], u64>,
+    /// None where nothing is traced.
+    ids: Option<Ids>,
+    traces: Vec<Trace>,
 }
 
 // SAFETY: the pointers are keys and are followed only while the lane, which is borrowed, holds what they point to.
@@ -129,12 +141,18 @@ impl Run<'_> {
             if send.prepare(headers, contract).is_err() {
                 return Ok((at, Some(Stop::Left)));
             }
+            let sampled = if self.ids.is_some() { sampled_traceparent(headers) } else { None };
+            if sampled.is_some() && transcoder.has_rest {
+                return Ok((at, Some(Stop::Left))); // one hand for all of its deliveries
+            }
             let moments = (event.appended_ms.min(self.now_ms), event.appended_ms.max(self.now_ms));
             if transcoder.run(event.key.get(), event.value.get(), moments, &mut scratch).is_err() {
                 return Ok((at, Some(Stop::Left)));
             }
             let counts = self.counts.entry(transcoder).or_default();
-            let stop = send.deliveries(event, headers, transcoder, &scratch, sink, counts)?;
+            let mut tracing = self.ids.as_mut().zip(sampled).map(|(ids, parent)| (Trace::new(at, ids), parent, ids));
+            let stop = send.deliveries(event, headers, transcoder, &scratch, sink, counts, tracing.as_mut())?;
+            self.traces.extend(tracing.map(|(trace, _, _)| trace));
             *self.routed.entry(event.topic.get()).or_default() += 1;
             match stop {
                 None if transcoder.has_rest => return Ok((at, Some(Stop::Rest))),
@@ -185,6 +203,7 @@ impl Send_ {
         check(&headers, &contract.source, &contract.event_type, &mut self.passed)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn deliveries(
         &mut self,
         event: &Event,
@@ -193,6 +212,7 @@ impl Send_ {
         scratch: &Scratch,
         sink: &mut dyn Sink,
         counts: &mut HashMap<u32, u64>,
+        mut tracing: Option<&mut (Trace, &[u8], &mut Ids)>,
     ) -> PyResult<Option<Stop>> {
         if scratch.made.is_empty() {
             return Ok(None);
@@ -206,9 +226,29 @@ impl Send_ {
             self.value.extend_from_slice(&plan.frame);
             self.value.extend_from_slice(&scratch.bytes[made.value.clone()]);
             debug_assert_eq!(plan.frame.len(), FRAME);
+            let span = if let Some((_, parent, ids)) = tracing.as_deref_mut() {
+                let span = ids.next();
+                let own = own_traceparent(parent, span);
+                let mut passed = self.passed.iter().map(|at| {
+                    let (name, value) = (headers[*at].0.get(), headers[*at].1.get());
+                    (name, if name == b"traceparent" { &own[..] } else { value })
+                });
+                if let Err(failed) = taken(sink.begin(&mut passed))? {
+                    stop = Some(failed);
+                    break;
+                }
+                Some(span)
+            } else {
+                None
+            };
             let key = made.key.as_ref().map_or(event.key.get(), |range| &scratch.bytes[range.clone()]);
             match taken(sink.send(&plan.topic, &plan.agreement, key, &self.value))? {
-                Ok(true) => *counts.entry(made.plan).or_default() += 1,
+                Ok(true) => {
+                    *counts.entry(made.plan).or_default() += 1;
+                    if let (Some(span), Some((trace, _, _))) = (span, tracing.as_deref_mut()) {
+                        trace.deliveries.push((plan.agreement.clone(), plan.topic.clone(), span));
+                    }
+                }
                 Ok(false) => too_large.push((plan.agreement.clone(), self.value.len())),
                 Err(failed) => {
                     stop = Some(failed);

@@ -17,6 +17,7 @@ mod plan;
 mod rows;
 mod sink;
 mod text;
+mod trace;
 mod transcoder;
 mod unpack;
 

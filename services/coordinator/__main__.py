@@ -17,7 +17,7 @@ from hutong.kafka.settings import Settings
 from hutong.kafka.topics import FLOWS_TOPIC
 from hutong.runtime.health import Health, HealthServer
 from hutong.runtime.logs import configure
-from hutong.runtime.loop import Stop
+from hutong.runtime.stop import GRACE_SECONDS, Stop
 from services.coordinator.app import CasesApp
 from services.coordinator.cases import Worker
 from services.coordinator.events import Events
@@ -43,8 +43,9 @@ def main(arguments: list[str]) -> None:
     """Run one coordinator until SIGTERM."""
     own = CoordinatorSettings.read(arguments)
     settings, home = Settings.resolve(PRINCIPAL), Home.find()
-    stop, intake_health, cases_health = Stop().on_signals(), Health(), Health()
-    server = HealthServer(Both(intake=intake_health, cases=cases_health), host=own.host, port=own.port)
+    stop, intake_health, cases_health = Stop().on_signals(within=GRACE_SECONDS), Health(), Health()
+    cases_health.ends_with(stop)
+    server = HealthServer(Both(intake=intake_health, cases=cases_health), own)
     _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port}})
 
     flows, registry = Flows(home), Registry.of(settings)

@@ -6,8 +6,8 @@ makes it safe.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import ssl
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,33 +19,50 @@ from hutong.errors import ConfigurationError
 from hutong.home import Home
 from hutong.kafka.positions import position_of
 from hutong.kafka.settings import Settings
-from services.coordinator.inbox import INBOX, STATE
+from services.coordinator.inbox import INBOX, STATE, Inboxed
 from services.coordinator.settings import CoordinatorSettings
-from services.coordinator.transport import Consumer, Transport
+from services.coordinator.strays import Strays
+from services.coordinator.transport import Change, Consumer, Transport
 
 __all__ = ["CasesApp"]
 
 _MEGABYTE = 1024 * 1024
+_ARRIVALS = 4_000  # records that wait for the next batch
 
 
 class _Table(faust.Table[bytes, bytes]):
-    """A table that an older state of a case on the changelog does not change, see ``hutong.kafka.positions``."""
+    """A table that an older state of a case on the changelog does not change, see ``hutong.kafka.positions``.
+
+    Attributes:
+        overtaken: partition -> the cases of which an older state stands last on the changelog.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.overtaken: dict[int, set[bytes]] = {}
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take records of the changelog."""
+        """Take records of the changelog, each once."""
         store: Any = self.data
         known: dict[bytes, int] = {}
         ends: dict[TP, int] = {}
         newest: list[Any] = []
         for event in batch:
             message = event.message
-            ends[message.tp] = max(message.offset, ends.get(message.tp, -1))
+            if message.tp not in ends:
+                ends[message.tp] = -1 if (read := store.persisted_offset(message.tp)) is None else read
+            if message.offset <= ends[message.tp]:
+                continue  # Faust brings the last one of each fetch a second time
+            ends[message.tp] = message.offset
             if message.key not in known:
                 known[message.key] = position_of(store._db_for_partition(message.partition).get(message.key) or b"")
-            position = position_of(message.value or b"")
+            position, overtaken = position_of(message.value or b""), self.overtaken.setdefault(message.partition, set())
             if message.value is None or position >= known[message.key]:
                 known[message.key] = position
+                overtaken.discard(message.key)
                 newest.append(event)
+            else:
+                overtaken.add(message.key)
         super().apply_changelog_batch(newest)
         for partition, offset in ends.items():  # also where all of it was older
             store.set_persisted_offset(partition, offset)
@@ -58,6 +75,10 @@ class CasesApp:
         settings: the bus.
         own: the coordinator's settings.
         home: below it lies the local copy of the cases.
+
+    Attributes:
+        arrivals: records of the inbox, in order per partition.
+        strays: what others write to the changelog of the own partitions.
     """
 
     def __init__(self, settings: Settings, own: CoordinatorSettings, home: Home) -> None:
@@ -87,10 +108,13 @@ class CasesApp:
             autodiscover=False,
             Table=_Table,
         )
-        self.faust.transport = Transport(brokers, self.faust)
+        self.strays = Strays(settings)
+        self.arrivals: asyncio.Queue[Inboxed] = asyncio.Queue(_ARRIVALS)
+        self.faust.transport = Transport(brokers, self.faust, self.arrivals, self._take_changes)
         raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
-        self.inbox = self.faust.topic(INBOX, **raw)
-        self._table = self.faust.Table(
+        # For an agent's topics Faust subscribes to the inbox and shares its partitions out; the records take ``arrivals``.
+        self.faust.agent(self.faust.topic(INBOX, **raw), name="cases")(_nothing)
+        self._table: Any = self.faust.Table(
             "cases",
             key_type=bytes,
             value_type=bytes,
@@ -103,6 +127,9 @@ class CasesApp:
                 "max_write_buffer_number": 2,
             },
         )
+
+    def _take_changes(self, changes: Iterable[Change]) -> None:
+        self._table.apply_changelog_batch(changes)
 
     @property
     def consumer(self) -> Consumer:
@@ -142,6 +169,21 @@ class CasesApp:
         store: Any = self._table.data
         store.set_persisted_offset(TP(STATE, partition), offset)
 
+    def read_so_far(self) -> dict[int, int]:
+        """Own partition -> the first offset of the changelog that the local copy lacks."""
+        store: Any = self._table.data
+        found = {partition: store.persisted_offset(TP(STATE, partition)) for partition in self.partitions()}
+        return {partition: 0 if offset is None else offset + 1 for partition, offset in found.items()}
+
+    def overtaken(self) -> list[tuple[int, bytes]]:
+        """Own cases (partition, number) of which an older state stood last when the changelog was read."""
+        return [(one, number) for one in self.partitions() for number in self._table.overtaken.get(one, ())]
+
+    def put_right(self, cases: Iterable[tuple[int, bytes]]) -> None:
+        """The newest states of these stand last again."""
+        for partition, number in cases:
+            self._table.overtaken.get(partition, set()).discard(number)
+
     def scan(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """All stored cases of a partition."""
         store: Any = self._table.data
@@ -161,8 +203,13 @@ class CasesApp:
         return store._db_for_partition(partition)
 
 
+async def _nothing(stream: Any) -> None:
+    async for _ in stream.events():  # there is none
+        pass
+
+
 def _credentials(settings: Settings) -> Any:
-    secure = ssl.create_default_context(cafile=settings.ssl_ca_location) if settings.security_protocol.endswith("SSL") else None
+    secure = settings.tls()
     if settings.security_protocol.startswith("SASL"):
         password = settings.password.get_secret_value() if settings.password else ""
         return faust.SASLCredentials(
@@ -177,5 +224,5 @@ def _credentials(settings: Settings) -> Any:
 
 def _quieten() -> None:
     """Faust and aiokafka log every step that they take; what matters comes from the coordinator itself."""
-    for name in ("faust", "mode", "aiokafka", "services.coordinator.transport"):
+    for name in ("faust", "mode", "aiokafka", __name__, "services.coordinator.transport"):  # the last are Faust's classes
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -10,10 +10,10 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from hutong.errors import EventTooLarge, HutongError, MalformedEvent
-from hutong.flows.case import Case
+from hutong.flows.case import Case, restored
 from hutong.flows.plan import FlowPlan
 from hutong.flows.step import Refused, Stimulus, step
 from hutong.kafka.changelog_writer import LARGEST_STATE
@@ -32,6 +32,7 @@ _ROOM = 1_000_000  # bytes of the largest case that no event may fill: what fall
 _HEAVY = 500_000  # a case of so many bytes is written down after every step, to know its size; a step adds far less than the rest
 _ENTRIES = 50  # of the timeline of a case that is too large: its latest
 _QUESTION = 1_000  # bytes of a question in its case: each goes out as an event
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)  # a case is a tree
 _FACTOR = 4  # of the bytes of an event: what it may come to as text, in a case and once more in its report
 
 
@@ -42,14 +43,14 @@ def encode(case: Case, position: int = -1) -> bytes:
         case: the case.
         position: of the last record of the inbox that it was made with.
     """
-    return stamped(json.dumps(case, ensure_ascii=False, separators=(",", ":")).encode(), position)
+    return stamped(_JSON.encode(case).encode(), position)
 
 
 def decode(stored: bytes) -> Case:
     """The case back."""
     found: dict[str, Any] = json.loads(stored)
     found.pop("position", None)
-    return cast(Case, found)
+    return restored(found)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,9 +103,10 @@ class Worker:
         """
         done, cases = Done(), {number: _opened(value) for number, value in stored.items()}
         try:
-            self._events.fetch((_topic(one), one.value) for one in records)
-            for one in records:
-                self._one(one, cases, done)
+            fields = [dict(one.headers) for one in records]
+            self._events.fetch((_topic(about), one.value) for one, about in zip(records, fields, strict=True))
+            for one, about in zip(records, fields, strict=True):
+                self._one(one, about, cases, done)
             self._outbound.flush()
         except HutongError:
             self._outbound.give_up()
@@ -119,14 +121,13 @@ class Worker:
             done.cases[number], done.encoded[number] = case.now, encoded
         return done
 
-    def _one(self, record: Inboxed, cases: dict[str, _Open], done: Done) -> None:
-        fields = dict(record.headers)
+    def _one(self, record: Inboxed, fields: Mapping[str, bytes], cases: dict[str, _Open], done: Done) -> None:
         plan = self._flows.plans.get(_text(fields, "hutong_flow"))
         number = (record.key or b"").decode(errors="replace")
         if plan is None:
             if _text(fields, "hutong_does") != "clock":
                 flow = _text(fields, "hutong_flow") or "(none)"
-                self._refuse(record, Refused("no_flow", f"there is no flow {flow} any more, and its cases rest"), done)
+                self._refuse(record, fields, Refused("no_flow", f"there is no flow {flow} any more, and its cases rest"), done)
             return
         case = cases[number]
         try:
@@ -141,7 +142,7 @@ class Worker:
             case.now = _again(case)
             refused = Refused("internal_error", f"unforeseen: {type(error).__name__}")
         if refused is not None:
-            self._refuse(record, refused, done)
+            self._refuse(record, fields, refused, done)
 
     def _step(
         self, record: Inboxed, fields: Mapping[str, bytes], plan: FlowPlan, case: _Open, number: str, done: Done
@@ -166,8 +167,8 @@ class Worker:
         does = _text(fields, "hutong_does")
         if does == "clock":
             return Stimulus(case=number, does=does, at_ms=record.at_ms, data={})
-        contract = _topic(record).removeprefix("pub.")
-        attributes = self._events.attributes(contract, own_headers(record.headers))
+        contract = _topic(fields).removeprefix("pub.")
+        attributes = self._events.attributes(contract, record.headers)
         receivers: list[dict[str, Any]] | None = None
         if "hutong_receivers" in fields:
             receivers = json.loads(fields["hutong_receivers"])
@@ -185,10 +186,9 @@ class Worker:
             traceparent=trace.decode() if trace else None,
         )
 
-    def _refuse(self, record: Inboxed, refused: Refused, done: Done) -> None:
+    def _refuse(self, record: Inboxed, fields: Mapping[str, bytes], refused: Refused, done: Done) -> None:
         """Keep an event in quarantine, as it was published."""
-        fields = dict(record.headers)
-        contract = _topic(record).removeprefix("pub.")
+        contract = _topic(fields).removeprefix("pub.")
         done.tally.quarantined.append(refused.reason)
         if not contract:  # no intake wrote it, and it belongs to nobody
             _LOG.error("a record of the inbox is no event", extra={"facts": {"partition": record.partition, "at": record.offset}})
@@ -198,6 +198,7 @@ class Worker:
             ("hutong_problem", refused.problem.encode()),
             ("hutong_source", fields["hutong_place"]),
             ("hutong_appended_ms", fields.get("hutong_appended_ms", str(record.at_ms).encode())),
+            ("hutong_flow", fields.get("hutong_flow") or b"-"),
         ]
         topic, key = f"quarantine.{contract}", fields.get("hutong_key") or None
         try:
@@ -232,9 +233,9 @@ def _again(case: _Open) -> Case | None:
     return now
 
 
-def _topic(record: Inboxed) -> str:
+def _topic(fields: Mapping[str, bytes]) -> str:
     """Where the event was published; empty where that is not said."""
-    place = _text(dict(record.headers), "hutong_place").split("/")
+    place = _text(fields, "hutong_place").split("/")
     return place[0] if len(place) == 3 and place[0].startswith("pub.") else ""
 
 

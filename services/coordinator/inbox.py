@@ -22,7 +22,17 @@ _PREFIX = "hutong_"
 
 
 class Inboxed(NamedTuple):
-    """A record as it was read. ``at_ms`` is when the broker had it."""
+    """A record as it was read.
+
+    Attributes:
+        partition: where it lies.
+        offset: where it lies.
+        key: the case's number.
+        value: the event's own.
+        headers: the event's own, and what it means.
+        at_ms: when the broker had it.
+        generation: which share of the cases it was read with, see ``app.CasesApp.generation``.
+    """
 
     partition: int
     offset: int
@@ -30,6 +40,7 @@ class Inboxed(NamedTuple):
     value: bytes | None
     headers: Headers
     at_ms: int
+    generation: int = 0
 
 
 def to_inbox(

@@ -13,7 +13,7 @@ from typing import Any
 
 from hutong.errors import BrokerUnavailable, EventTooLarge, MalformedEvent, NoSuchDestination
 from hutong.event import Headers
-from hutong.flows.intake import Meant, Unusable
+from hutong.flows.intake import Intake, Meant, Unusable
 from hutong.kafka.chunk import Chunk
 from hutong.kafka.transaction import Output
 from hutong.transport import Record
@@ -52,8 +52,8 @@ class IntakeHandler:
         Raises:
             RegistryUnavailable: a schema cannot be looked up now; the batch must come again.
         """
-        wanted = self._flows.intake.contracts
-        records = [one for at in range(len(chunk)) if (one := chunk[at]) is not None and _contract(one) in wanted]
+        intake = self._flows.intake
+        records = [one for at in range(len(chunk)) if (one := chunk[at]) is not None and self._concerns(one, intake)]
         self._events.fetch((str(one.topic()), one.value()) for one in records)
         for one in records:
             self._one(one, output)
@@ -65,6 +65,13 @@ class IntakeHandler:
             metrics.INTAKE_RECORDS.labels(does).inc(number)
         for reason, number in self._quarantined.items():
             metrics.QUARANTINED.labels(reason).inc(number)
+
+    def _concerns(self, record: Record, intake: Intake) -> bool:
+        """Whether an event may mean something to a case, as far as can be said without reading it."""
+        contract = _contract(record)
+        # An answer names a case and a question: whenever it came, it is meant for a case that the flow has opened.
+        is_answer = contract in intake.answers
+        return is_answer or (contract in intake.contracts and self._flows.looks_at("", record.timestamp()[1]))
 
     def _one(self, record: Record, output: Output) -> None:
         contract, headers = _contract(record), _headers(record)
@@ -80,7 +87,6 @@ class IntakeHandler:
             meant, unusable = [], [Unusable(flow="", reason="internal_error", problem=f"unforeseen: {type(error).__name__}")]
         appended_ms = record.timestamp()[1]
         for one in meant:
-            # An answer names a case and a question: whenever it came, it is meant for a case that the flow has opened.
             if one.does == "answer" or self._flows.looks_at(one.flow, appended_ms):
                 self._bring(record, headers, one, data, output)
         for problem in unusable:
@@ -115,6 +121,7 @@ class IntakeHandler:
             ("hutong_problem", problem.problem.encode()),
             ("hutong_source", _place(record).encode()),
             ("hutong_appended_ms", str(record.timestamp()[1]).encode()),
+            ("hutong_flow", (problem.flow or "-").encode()),  # whose: what a flow could not take, recipients have had
         ]
         topic = f"quarantine.{_contract(record)}"
         try:

@@ -38,6 +38,10 @@ class Both(Health):
         super().__init__()
         self._parts = parts
 
+    def age(self) -> float:
+        """Seconds since the last step of the loop that moves least."""
+        return max(part.age() for part in self._parts.values())
+
     def live(self) -> tuple[bool, dict[str, Any]]:
         """Whether both loops move."""
         return self._together({name: part.live() for name, part in self._parts.items()})

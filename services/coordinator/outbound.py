@@ -1,22 +1,29 @@
 """What the coordinator sends: the events of cases in their flow owners' names, and quarantine records.
 
-Nothing counts as sent before ``flush`` has returned. Neighbours: ``cases`` calls this, in the thread of the cases; the cases' own
-states go through ``hutong.kafka.changelog_writer``.
+Nothing counts as sent before ``flush`` has returned: confirmations are waited for together, and only refusals are told one by
+one, since a case has three events for each that comes in. Neighbours: ``cases`` calls this, in the thread of the cases; the
+cases' own states go through ``hutong.kafka.changelog_writer``.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from hutong.envelope import Sealed
-from hutong.errors import BrokerUnavailable, ConfigurationError, DeliveryFailed, HutongError, NotAuthorised
+from hutong.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, HutongError, NotAuthorised, QueueFull
+from hutong.event import rfc3339
 from hutong.flows.work import Emitted
 from hutong.kafka.clients import KafkaSender
+from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
-from hutong.publisher import Publisher
+from hutong.line import Line, check_clock
+from hutong.metrics import PUBLISHED
+from hutong.transport import schema_id
 
 __all__ = ["Outbound"]
 
@@ -25,8 +32,13 @@ _LOG = logging.getLogger("hutong")
 _FLUSH_SECONDS = 30.0
 
 
+@lru_cache(1_000)  # a step has several events of one moment
+def _time_header(moment: datetime) -> tuple[str, bytes]:
+    return ("ce_time", rfc3339(moment).encode())
+
+
 class Outbound:
-    """One set of producers, used by one thread.
+    """One producer, used by one thread.
 
     Args:
         settings: the bus, as the services' principal.
@@ -34,9 +46,11 @@ class Outbound:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._publishers: dict[str, Publisher] = {}
+        self._registry = Registry.of(settings)
+        self._lines: dict[tuple[str, int, str], Line] = {}
         self._sender: KafkaSender | None = None
         self._failed: HutongError | None = None
+        self._sent: Counter[str] = Counter()
 
     def publish(self, owner: str, event: Emitted) -> None:
         """Send an event in its flow owner's name.
@@ -44,23 +58,28 @@ class Outbound:
         Raises:
             HutongError: it cannot be sent; where that is not retriable, nor later.
         """
-        publisher = self._publishers.get(owner)
-        if publisher is None:
-            publisher = self._publishers[owner] = Publisher(owner, settings=self._settings)
-        sealed = Sealed(event.id, event.key, event.body, event.time, event.traceparent)
-        publisher.forward(event.contract, event.version, event.shape, sealed)
+        line = self._lines.get((event.contract, event.version, event.shape)) or self._line(owner, event)
+        value, most = line.frame + event.body, self._settings.max_event_bytes
+        if len(value) > most:
+            raise EventTooLarge(f"{event.contract}: the encoded event has {len(value)} bytes, over the limit of {most}")
+        self.send(line.topic, event.key.encode(), value, line.headers(event.id, _time_header(event.time), event.traceparent))
+        self._sent[event.contract] += 1
 
     def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
         """Send a record as it is."""
         if self._sender is None:
-            self._sender = KafkaSender(self._settings)
-        sender = self._sender
-
-        def settle(error: Any, _: Any) -> None:
-            if error is not None:
-                self._failed = sender.explain(error, topic)
-
-        sender.send(topic, key, value, list(headers), settle)  # type: ignore[arg-type]  # a record may lack key and value
+            self._sender = KafkaSender(self._settings, refusals_only=True)
+        gives_up = 0.0
+        while True:
+            try:
+                self._sender.send(topic, key, value, list(headers), self._settle)  # type: ignore[arg-type]  # it may lack both
+            except QueueFull:
+                gives_up = gives_up or time.monotonic() + self._settings.block_seconds
+                if time.monotonic() >= gives_up:
+                    raise
+                self._sender.poll(0.05)
+            else:
+                return
 
     def flush(self) -> None:
         """Wait until the brokers have everything.
@@ -68,27 +87,37 @@ class Outbound:
         Raises:
             BrokerUnavailable: they do not; send it all again. What was sent and not confirmed is given up.
         """
-        try:
-            for publisher in self._publishers.values():
-                publisher.flush(_FLUSH_SECONDS)
-            if self._sender is not None:
-                self._sender.flush(_FLUSH_SECONDS)
-            failed, self._failed = self._failed, None
+        if self._sender is not None:
+            self._sender.flush(_FLUSH_SECONDS)
+            failed = self._failed
+            if failed is None and self._sender.waiting:
+                failed = BrokerUnavailable(f"{self._sender.waiting} records are not confirmed within {_FLUSH_SECONDS:g} s")
             if failed is not None:
-                raise failed
-        except (DeliveryFailed, HutongError) as error:
-            self.give_up()
-            if isinstance(error, NotAuthorised | ConfigurationError):
-                _LOG.error("a topic may not be written", extra={"facts": {"error": str(error)}})
-            raise BrokerUnavailable(f"what a case has to say is not confirmed, and sent again: {error}") from error
+                self.give_up()
+                if isinstance(failed, NotAuthorised | ConfigurationError):
+                    _LOG.error("a topic may not be written", extra={"facts": {"error": str(failed)}})
+                raise BrokerUnavailable(f"what a case has to say is not confirmed, and sent again: {failed}") from failed
+        for contract, number in self._sent.items():
+            PUBLISHED.labels(contract).inc(number)
+        self._sent.clear()
 
     def give_up(self) -> None:
-        """Forget what is not confirmed, and begin with new producers."""
-        publishers, self._publishers = self._publishers, {}
+        """Forget what is not confirmed, and begin with a new producer."""
         sender, self._sender = self._sender, None
-        for publisher in publishers.values():
-            with suppress(HutongError):
-                publisher.close(0)
         if sender is not None:
             sender.discard()
         self._failed = None
+        self._sent.clear()
+
+    def _settle(self, error: Any, record: Any) -> None:
+        if error is not None and self._sender is not None:
+            self._failed = self._failed or self._sender.explain(error, str(record.topic()))
+
+    def _line(self, owner: str, event: Emitted) -> Line:
+        if event.contract.rpartition(".")[0] != owner:
+            raise NotAuthorised(f"a flow of {owner} may not publish {event.contract}")
+        check_clock(self._registry.clock_offset())
+        registered = schema_id(self._registry, event.contract, event.version, event.shape)
+        line = Line.of(event.contract, owner, registered)
+        self._lines[event.contract, event.version, event.shape] = line
+        return line

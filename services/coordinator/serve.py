@@ -1,30 +1,34 @@
 """The life of the cases in one process: the inbox read in batches, cases stepped and stored, the clock's records sent.
 
-Faust's agents and consumers can die without a word. So the agent here only hands records on, everything else is a task of this
-module, and whatever ends before it should ends the process. Neighbours: ``app`` is Faust, ``cases`` does the work, in a thread.
+Faust's agents and consumers can die without a word. So nothing is done in an agent, everything is a task of this module, and
+whatever ends before it should ends the process. Neighbours: ``app`` is Faust, ``cases`` does the work, in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from faust.types import TP
+
 from hutong.errors import BrokerUnavailable, HutongError
 from hutong.kafka.changelog_writer import ChangelogWriter
 from hutong.kafka.clients import KafkaSender
 from hutong.runtime.health import Health
-from hutong.runtime.loop import Stop
+from hutong.runtime.stop import Stop
 from services.coordinator import metrics
 from services.coordinator.app import CasesApp
 from services.coordinator.cases import Done, Worker, decode
 from services.coordinator.flows import Flows
 from services.coordinator.inbox import INBOX, Inboxed, clock_headers
+from services.coordinator.keeper import Keeper
 from services.coordinator.wakeups import Wakeups, is_closed
 from services.coordinator.watch import Watch
 
@@ -32,7 +36,6 @@ __all__ = ["CaseService"]
 
 _LOG = logging.getLogger("hutong")
 
-_QUEUE = 4_000  # records that wait for the next batch
 _TICK_SECONDS = 0.2  # how late the clock may be, and how soon a wish to stop is noticed
 _SHOW_TICKS = 10
 _SLICE = 500  # stored cases looked at before others get their turn
@@ -79,8 +82,7 @@ class CaseService:
         self._generation: int | None = None
         self._busy, self._complete_at = False, 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cases")
-        self._queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUE)
-        app.faust.agent(app.inbox, name="cases")(self._hand_on)
+        self._queue = app.arrivals
 
     async def serve(self) -> None:
         """Work until told to stop.
@@ -89,7 +91,9 @@ class CaseService:
             HutongError: it cannot go on; the process should end.
         """
         self._health.wait_for("cases", "the cases have not been read yet")
-        tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._keep_time())]
+        _leave_long_lived_objects_alone()
+        keeper = Keeper(self._app, self._write_again)
+        tasks = [asyncio.create_task(one) for one in (self._work(), self._keep_time(), keeper.run(self._stop))]
         start = asyncio.create_task(self._app.faust.start())
         probe = asyncio.create_task(self._watch.run(self._app, self._queue.full))
         try:
@@ -113,11 +117,6 @@ class CaseService:
             reason = self._app.faust.crash_reason
             raise BrokerUnavailable(f"the reading of cases has ended ({type(reason).__name__}); start again") from reason
 
-    async def _hand_on(self, stream: Any) -> None:
-        """Faust's agent: nothing in it can fail."""
-        async for event in stream.events():
-            await self._queue.put(event.message)
-
     async def _work(self) -> None:
         while not self._stop.is_set():
             self._health.beat()
@@ -131,7 +130,7 @@ class CaseService:
             await self._apply(batch)
             self._busy = False
 
-    async def _apply(self, batch: Sequence[Any]) -> None:
+    async def _apply(self, batch: Sequence[Inboxed]) -> None:
         """Work a batch off, however long the brokers or the registry are away."""
         failures = 0
         while not self._stop.is_set():
@@ -140,7 +139,7 @@ class CaseService:
                 await asyncio.sleep(0.05)
                 continue
             # Faust reads again what it had read before a change of partitions.
-            ours = [one for one in batch if one.generation_id == generation]
+            ours = [one for one in batch if one.generation == generation]
             if not ours:
                 return
             try:
@@ -156,36 +155,36 @@ class CaseService:
                 _LOG.warning("trying again", extra={"facts": {"error": str(error), "failures_in_a_row": failures}})
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 10)))
 
-    async def _once(self, messages: Sequence[Any], generation: int) -> bool:
+    async def _once(self, records: Sequence[Inboxed], generation: int) -> bool:
         began = time.perf_counter()
-        partition_of = {(one.key or b"").decode(errors="replace"): one.partition for one in messages}
+        partition_of = {(one.key or b"").decode(errors="replace"): one.partition for one in records}
         stored = {number: self._app.get(partition, number.encode()) for number, partition in partition_of.items()}
-        records = [_inboxed(one) for one in messages]
         done = await asyncio.get_running_loop().run_in_executor(self._thread, self._worker.run, records, stored)
         async with self._app.consumer.writing:
-            if self._app.generation != generation or not await self._is_ours(messages):
+            first = {self._app.inbox_partition(one.partition): one.offset for one in reversed(records)}
+            if self._app.generation != generation or not await self._is_ours(first):
                 return False
             await self._store(done, partition_of)
-            for one in messages:
-                self._app.consumer.settle(one.tp, one.offset)
+            for partition, offset in {one.partition: one.offset for one in records}.items():  # of each its last
+                self._app.consumer.settle(self._app.inbox_partition(partition), offset)
         done.tally.enter()
-        metrics.INBOX_RECORDS.inc(len(messages))
+        metrics.INBOX_RECORDS.inc(len(records))
         metrics.STEP_SECONDS.observe(time.perf_counter() - began)
         return True
 
-    async def _is_ours(self, messages: Sequence[Any]) -> bool:
+    async def _is_ours(self, positions: Mapping[TP, int]) -> bool:
         """Whether what is stored in the next moment is still this process's to store.
 
         A process that was stopped for longer than its session does not know that others have its partitions: it asks, unless it
         has asked just now. What it nevertheless writes in the moment after is older than theirs, and known by its position.
+
+        Args:
+            positions: partition -> the first offset that is not done.
         """
         if time.monotonic() < self._leased_until - self._lease_seconds / 2:
             return True
-        first: dict[Any, int] = {}
-        for one in messages:
-            first.setdefault(one.tp, one.offset)
         began = time.monotonic()
-        if not await self._app.consumer.confirm(first):
+        if not await self._app.consumer.confirm(positions):
             await asyncio.sleep(0.05)
             return False
         self._leased_until = began + self._lease_seconds
@@ -199,10 +198,21 @@ class CaseService:
         )
         for one in made:
             self._app.put(*one)
-        for partition, offset in offsets.items():
-            self._app.read_up_to(partition, offset)
+        for partition in self._app.strays.wrote(offsets):
+            self._app.read_up_to(partition, max(offsets[partition]))
         for number, case in done.cases.items():
             self._wakeups.watch(number, case)
+
+    async def _write_again(self, cases: Collection[tuple[int, bytes]], generation: int) -> bool:
+        """Write cases to the changelog as they are stored; whether they could be."""
+        async with self._app.consumer.writing:
+            where = self._app.consumer.standing({self._app.inbox_partition(partition) for partition, _ in cases})
+            if self._app.generation != generation or not await self._is_ours(where):
+                return False
+            states = [(*one, state) for one in cases if (state := self._app.get(*one)) is not None]
+            write = partial(self._changelog.write, states, until=self._leased_until)
+            self._app.strays.wrote(await asyncio.get_running_loop().run_in_executor(self._thread, write))
+        return True
 
     async def _keep_time(self) -> None:
         """Send the clock's records, and show how the cases stand."""
@@ -226,7 +236,7 @@ class CaseService:
             ticks += 1
 
     def _look_back(self) -> None:
-        """See that no record was lost on its way through Faust, which may pass over some while partitions change.
+        """See that no record was lost between the reading and the work; Faust may pass over some while partitions change.
 
         Raises:
             BrokerUnavailable: one was; it is read again from where the group stands.
@@ -262,10 +272,12 @@ class CaseService:
             _LOG.warning("the clock's records wait", extra={"facts": {"error": str(error)}})
 
 
+def _leave_long_lived_objects_alone() -> None:
+    """Keep the garbage collector from the flows, which live as long as the process; cases come and go without any cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def _ignore(_error: Any, _record: Any) -> None:
     """A record of the clock that is lost comes again."""
-
-
-def _inboxed(message: Any) -> Inboxed:
-    at_ms = round(message.timestamp * 1000)
-    return Inboxed(message.partition, message.offset, message.key, message.value, message.headers or [], at_ms)

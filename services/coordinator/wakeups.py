@@ -97,7 +97,8 @@ class Wakeups:
 def is_closed(stored: bytes) -> bool:
     """Whether a stored case is closed, without reading it: most are.
 
-    Before the status stand texts only (flow, number, key), and a text cannot hold a quotation mark that is not escaped.
+    Before the status stand a number (format) and texts (flow, number, key), and a text cannot hold a quotation mark that is not
+    escaped.
     """
     at = stored.find(_STATUS)
     return at >= 0 and stored.startswith(_CLOSED, at + len(_STATUS))

@@ -18,12 +18,16 @@ from hutong.kafka.settings import Settings
 from hutong.kafka.transaction import TransactionalStep
 from hutong.runtime.health import Health, HealthServer
 from hutong.runtime.logs import configure
-from hutong.runtime.loop import Stop, run
+from hutong.runtime.loop import run
+from hutong.runtime.stop import GRACE_SECONDS, Stop
 from hutong.transcode.choice import is_native, set_native_aside
+from services.router import metrics
 from services.router.account import Account
 from services.router.handler import Router
+from services.router.otlp import trace_sender
 from services.router.settings import RouterSettings
 from services.router.table import Agreements
+from services.router.traces import Traces
 
 _LOG = logging.getLogger("hutong")
 
@@ -37,20 +41,8 @@ def _leave_long_lived_objects_alone() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
-def main(arguments: list[str]) -> None:
-    """Run one router until SIGTERM."""
-    own = RouterSettings.read(arguments)
-    settings = Settings.resolve(PRINCIPAL)
-    set_native_aside(aside=not own.native)
-    stop, health = Stop().on_signals(), Health()
-    health.wait_for("agreements", "the control topic has not been read yet")
-    server = HealthServer(health, host=own.host, port=own.port)
-    _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port, "native": is_native()}})
-
-    agreements = Agreements(Home.find())
-    control = ControlTopic(settings, AGREEMENTS_TOPIC, agreements.update)
-    router = Router(lambda: agreements.table, WriterSchemas(Registry.of(settings)), Account(REGISTRY))
-    transaction = TransactionalStep(
+def _transaction(settings: Settings, own: RouterSettings, router: Router) -> TransactionalStep:
+    return TransactionalStep(
         settings,
         group=own.group,
         instance=own.instance,
@@ -60,6 +52,24 @@ def main(arguments: list[str]) -> None:
         batch_events=own.batch_events,
         transaction_seconds=own.transaction_seconds,
     )
+
+
+def main(arguments: list[str]) -> None:
+    """Run one router until SIGTERM."""
+    own = RouterSettings.read(arguments)
+    settings = Settings.resolve(PRINCIPAL)
+    set_native_aside(aside=not own.native)
+    stop, health = Stop().on_signals(within=GRACE_SECONDS), Health()
+    health.wait_for("agreements", "the control topic has not been read yet")
+    spans, server = trace_sender(own), HealthServer(health, own)
+    _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port, "native": is_native()}})
+
+    agreements = Agreements(Home.find())
+    control = ControlTopic(settings, AGREEMENTS_TOPIC, lambda documents: agreements.change(documents, control.changed_ms))
+    schemas, traces = WriterSchemas(Registry.of(settings)), Traces(spans)
+    router = Router(lambda: agreements.table, schemas, Account(REGISTRY), traces)
+    transaction = _transaction(settings, own, router)
+    REGISTRY.register(metrics.TransactionCollector(transaction))
 
     def step() -> bool:
         if not control.started:
@@ -78,6 +88,8 @@ def main(arguments: list[str]) -> None:
     finally:
         transaction.close()
         control.close()
+        if spans is not None:
+            spans.close()
         server.close()
         _LOG.info("stopped")
 

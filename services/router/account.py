@@ -1,23 +1,31 @@
 """The router's account: every event and what became of it, kept as plain sums and told when the metrics page is asked for.
 
 It adds up for every agreement at every moment: events asked = delivered + filtered + quarantined for it. ``filtered`` is not
-counted but is what is left, so a batch costs what it delivers, not how many agreements there are. Neighbours: ``handler`` fills a
+counted but is what is left, so a batch costs what it delivers, not how many agreements there are. Deliveries are counted in the
+bucket of their latency, those of about the same age together, so latency costs nothing beside. Neighbours: ``handler`` fills a
 ``Tally`` per batch and enters it once the batch is committed; ``metrics`` has what is no sum.
 """
 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hutong.transcode.routing import RoutingTable
 
 __all__ = ["Account", "Tally"]
+
+_BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0)  # seconds; few, since each agreement has a series for each
+_NAMES = (*map(str, _BOUNDS), "+Inf")
+_LATENCY = "From an event's append to its topic until its delivery is committed; of events of about one age, as the oldest."
+_ABOUT_MS, _ABOUT_PART = 5, 8  # ages that differ by less than this, or by less than this part, are "about the same"
 
 
 class Tally:
@@ -25,7 +33,8 @@ class Tally:
 
     Attributes:
         events: topic -> events read.
-        delivered: agreement -> deliveries.
+        delivered: agreement -> deliveries, of the events that are being handled.
+        made: all deliveries, those of events of about one age together: append time of the oldest, and agreement -> deliveries.
         failed: agreement -> events quarantined for it alone.
         quarantined: (contract, reason) -> quarantine records.
         asked: the tables that the batch was routed by, in order, each with topic -> events that its agreements were asked about.
@@ -35,10 +44,28 @@ class Tally:
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
         self.delivered: dict[str, int] = {}
+        self.made: list[tuple[int, dict[str, int]]] = [(2**63, self.delivered)]
         self.failed: Counter[str] = Counter()
         self.quarantined: Counter[tuple[str, str]] = Counter()
         self.asked: list[tuple[RoutingTable, Counter[str]]] = []
         self.oldest_ms = 2**63
+
+    def of_age(self, oldest_ms: int, now_ms: int) -> None:
+        """What is delivered from here on is of events of which the oldest was appended then.
+
+        Args:
+            oldest_ms: ms since the epoch.
+            now_ms: the router's clock.
+        """
+        self.oldest_ms = min(self.oldest_ms, oldest_ms)
+        known, delivered = self.made[-1]
+        if not delivered:
+            self.made[-1] = (oldest_ms, delivered)
+        elif abs(known - oldest_ms) <= max(_ABOUT_MS, (now_ms - oldest_ms) // _ABOUT_PART):
+            self.made[-1] = (min(known, oldest_ms), delivered)
+        else:
+            self.delivered = {}
+            self.made.append((oldest_ms, self.delivered))
 
     def under(self, table: RoutingTable) -> Counter[str]:
         """Where to count, by topic, the events that this table's agreements are asked about."""
@@ -57,7 +84,8 @@ class Account(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self._lock = threading.Lock()  # the page is made in another thread; it must not see half a batch
         self._events: Counter[str] = Counter()
-        self._delivered: Counter[str] = Counter()
+        self._delivered: dict[str, list[int]] = {}  # agreement -> deliveries in each bucket of latency, not yet added up
+        self._latency_ms: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._quarantined: Counter[tuple[str, str]] = Counter()
         self._asked: Counter[str] = Counter()  # topic -> events, since the router began
@@ -66,17 +94,33 @@ class Account(Collector):
         self._settled: Counter[str] = Counter()  # agreement -> events asked in the times before, when it came and went
         registry.register(self)
 
-    def enter(self, tally: Tally) -> None:
-        """Add a committed batch."""
+    def enter(self, tally: Tally, now_ms: int) -> None:
+        """Add a committed batch.
+
+        Args:
+            tally: the batch.
+            now_ms: when it was committed.
+        """
         with self._lock:
             self._events.update(tally.events)
-            self._delivered.update(tally.delivered)
+            for oldest_ms, delivered in tally.made:
+                self._deliver(max(0, now_ms - oldest_ms), delivered)
             self._failed.update(tally.failed)
             self._quarantined.update(tally.quarantined)
             for table, asked in tally.asked:
                 if table is not self._table:
                     self._change(table)
                 self._asked.update(asked)
+
+    def _deliver(self, latency_ms: int, delivered: dict[str, int]) -> None:
+        bucket = bisect_left(_BOUNDS, latency_ms / 1000)
+        known, sums = self._delivered, self._latency_ms
+        for name, count in delivered.items():
+            row = known.get(name)
+            if row is None:
+                row = known[name] = [0] * len(_NAMES)
+            row[bucket] += count
+            sums[name] += count * latency_ms
 
     def _change(self, table: RoutingTable) -> None:
         """Agreements come and go: what was asked before an agreement came, or after it went, is nothing to it."""
@@ -93,9 +137,11 @@ class Account(Collector):
     def collect(self) -> Iterator[Metric]:
         """The sums as Prometheus counters."""
         with self._lock:
-            events, delivered, failed = dict(self._events), dict(self._delivered), dict(self._failed)
+            events, failed = dict(self._events), dict(self._failed)
+            buckets, latency_ms = {name: row.copy() for name, row in self._delivered.items()}, dict(self._latency_ms)
             quarantined, filtered, now = dict(self._quarantined), dict(self._settled), dict(self._asked)
             entered = dict(self._entered)
+        delivered = {name: sum(row) for name, row in buckets.items()}
         for name, (topic, since) in entered.items():
             filtered[name] = filtered.get(name, 0) + now.get(topic, 0) - since
         for name in filtered:
@@ -105,6 +151,7 @@ class Account(Collector):
         yield _family("deliveries", "Deliveries made, in committed transactions.", ["agreement"], _alone(delivered))
         yield _family("filtered", "Events that an agreement does not grant.", ["agreement"], _alone(filtered))
         yield _family("quarantined", "Events put into quarantine, by reason.", ["contract", "reason"], quarantined)
+        yield _latencies(buckets, latency_ms)
 
     def describe(self) -> list[Metric]:
         """Nothing: the names are this class's alone, and the registry need not collect to find them."""
@@ -119,4 +166,12 @@ def _family(name: str, text: str, labels: list[str], counts: dict[tuple[str], in
     family = CounterMetricFamily(f"hutong_router_{name}", text, labels=labels)
     for values, count in counts.items():
         family.add_metric(list(values), count)
+    return family
+
+
+def _latencies(buckets: dict[str, list[int]], latency_ms: dict[str, int]) -> Metric:
+    family = HistogramMetricFamily("hutong_router_delivery_latency_seconds", _LATENCY, labels=["agreement"])
+    for name, row in buckets.items():
+        shown = list(zip(_NAMES, accumulate(row), strict=True))
+        family.add_metric([name], buckets=shown, sum_value=latency_ms[name] / 1000)
     return family

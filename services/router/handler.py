@@ -18,10 +18,13 @@ from hutong.errors import BrokerUnavailable, EventTooLarge, NoSuchDestination
 from hutong.kafka.chunk import Chunk
 from hutong.kafka.schemas import WriterSchemas
 from hutong.kafka.transaction import Output
+from hutong.runtime.logs import event_facts
 from hutong.transcode.routing import Inbound, Quarantined, Routed, RoutingTable
 from hutong.transport import Record
 from services.router import metrics
 from services.router.account import Account, Tally
+from services.router.otlp import RouteTrace
+from services.router.traces import Traces
 
 __all__ = ["Router"]
 
@@ -29,6 +32,7 @@ _LOG = logging.getLogger("hutong")
 
 _LARGEST_KEY = 100_000
 _STRETCH = 500  # events routed under one table: a revocation waits for some milliseconds, not for the end of a large chunk
+_TOLD = 20  # quarantine records of a transaction that the log names; there may be a million, and their topic holds them all
 
 
 class Router:
@@ -38,17 +42,24 @@ class Router:
         table: returns the table of agreements that is in force now.
         schemas: the writers' schemas.
         account: takes what is counted.
+        traces: spans of sampled events.
     """
 
-    def __init__(self, table: Callable[[], RoutingTable], schemas: WriterSchemas, account: Account) -> None:
+    def __init__(
+        self, table: Callable[[], RoutingTable], schemas: WriterSchemas, account: Account, traces: Traces | None = None
+    ) -> None:
         self._table, self._schemas, self._account = table, schemas, account
+        self._traces = traces or Traces(None)
         self._tally = Tally()
+        self._told: list[dict[str, str]] = []
         self._asked: Counter[str] = Counter()
         self._first_table: RoutingTable | None = None
 
     def begin(self) -> None:
         """A transaction begins: forget what was counted in one that failed."""
         self._tally = Tally()
+        self._told = []
+        self._traces.begin()
         self._asked = Counter()
         self._first_table = self._table()
 
@@ -63,8 +74,8 @@ class Router:
             RegistryUnavailable: a schema cannot be looked up now; the batch must come again.
         """
         now_ms = time.time_ns() // 1_000_000
-        if chunk.native is not None and (oldest_ms := chunk.native.oldest_ms()) is not None:
-            self._tally.oldest_ms = min(self._tally.oldest_ms, oldest_ms)
+        if (oldest_ms := _oldest_ms(chunk)) is not None:
+            self._tally.of_age(oldest_ms, now_ms)
         at = 0
         while at < len(chunk):
             end = min(at + _STRETCH, len(chunk))
@@ -73,12 +84,17 @@ class Router:
         return self._table() is self._first_table
 
     def committed(self, seconds: float) -> None:
-        """Count what was handled since ``begin``, once its transaction has been committed."""
-        tally = self._tally
+        """Count and tell what was handled since ``begin``, once its transaction has been committed."""
+        tally, now_ms = self._tally, time.time_ns() // 1_000_000
         metrics.BATCH_EVENTS.observe(tally.events.total())
         metrics.BATCH_SECONDS.observe(seconds)
-        metrics.ROUTE_SECONDS.observe(max(0.0, time.time() - tally.oldest_ms / 1000))
-        self._account.enter(tally)
+        metrics.ROUTE_SECONDS.observe(max(0, now_ms - tally.oldest_ms) / 1000)
+        self._account.enter(tally, now_ms)
+        self._traces.committed()
+        for facts in self._told:
+            _LOG.warning("quarantined", extra={"facts": facts})
+        if (more := tally.quarantined.total() - len(self._told)) > 0:
+            _LOG.warning("quarantined, and not named one by one", extra={"facts": {"records": more}})
 
     def _stretch(self, table: RoutingTable, chunk: Chunk, at: int, end: int, output: Output, now_ms: int) -> None:
         """Events under one table: by the lane as far as it goes, one by one where it does not."""
@@ -94,7 +110,9 @@ class Router:
         """Run the lane, and do what it stopped at; the number of the last event that is done."""
         tally = self._tally
         asked: dict[str, int] = {}
-        at, why, refused = output.run(table.lane, chunk, at, end, now_ms, tally.delivered, asked)
+        traced = self._traces.asked()
+        at, why, refused = output.run(table.lane, chunk, at, end, now_ms, tally.delivered, asked, traced)
+        self._traces.laned(chunk, traced, now_ms)
         tally.events.update(asked)
         tally.under(table).update(asked)
         if why == "end":
@@ -110,11 +128,11 @@ class Router:
     def _one(self, table: RoutingTable, message: Record, output: Output, now_ms: int) -> None:
         """An event through Python, whole."""
         record = _inbound(message)
-        routed = self._guarded(record, lambda: table.route(record, self._schemas.get, now_ms))
-        failed = self._deliver(message, record, routed, output)
+        trace = self._traces.route(message, record)
+        routed = self._guarded(message, record, lambda: table.route(record, self._schemas.get, now_ms))
+        failed = self._deliver(message, record, routed, output, trace)
         tally = self._tally
         tally.events[record.topic] += 1
-        tally.oldest_ms = min(tally.oldest_ms, record.appended_ms)
         if routed.asked:
             tally.under(table)[record.topic] += 1
         tally.failed.update(failed)
@@ -124,33 +142,40 @@ class Router:
     ) -> None:
         """What the lane has left of an event that it has delivered and counted."""
         record = _inbound(message)
-        routed = self._guarded(record, lambda: table.route_rest(record, self._schemas.get, now_ms))
+        routed = self._guarded(message, record, lambda: table.route_rest(record, self._schemas.get, now_ms))
         too_large = [_too_large(agreement, size) for agreement, size in refused]
         made = Routed(routed.deliveries, [*routed.quarantined, *too_large], routed.asked)
         self._tally.failed.update(self._deliver(message, record, made, output))
 
-    def _deliver(self, message: Record, record: Inbound, routed: Routed, output: Output) -> list[str]:
+    def _deliver(
+        self, message: Record, record: Inbound, routed: Routed, output: Output, trace: RouteTrace | None = None
+    ) -> list[str]:
         """Produce deliveries and quarantine records; the agreements that failed."""
         delivered = self._tally.delivered
         quarantined = list(routed.quarantined)
-        for topic, key, value, headers, agreement in routed.deliveries:
+        for delivery in routed.deliveries:
+            topic, key, value, headers, agreement = delivery
             try:
-                output.produce(topic, key, value, headers)
+                output.produce(topic, key, value, headers if trace is None else self._traces.deliver(trace, delivery))
                 delivered[agreement] = delivered.get(agreement, 0) + 1
-            except EventTooLarge:
-                quarantined.append(_too_large(agreement, len(value)))
-            except NoSuchDestination as error:
-                quarantined.append(Quarantined("no_destination", str(error), agreement))
+            except (EventTooLarge, NoSuchDestination) as error:
+                refused = isinstance(error, NoSuchDestination)
+                one = Quarantined("no_destination", str(error), agreement) if refused else _too_large(agreement, len(value))
+                quarantined.append(one)
+                if trace is not None:
+                    trace.deliveries.pop()
         for one in quarantined:
             self._quarantine(message, record, one, output)
+        if trace is not None:
+            self._traces.quarantine(trace, quarantined)
         return [one.agreement for one in quarantined if one.agreement]
 
-    def _guarded(self, record: Inbound, route: Callable[[], Routed]) -> Routed:
+    def _guarded(self, message: Record, record: Inbound, route: Callable[[], Routed]) -> Routed:
         try:
             return route()
         except Exception as error:  # noqa: BLE001 - see below
             # The last net: an event that nothing foresaw must not stop all others. It is counted, kept whole and logged.
-            _LOG.exception("an event failed in an unforeseen way", extra={"facts": {"topic": record.topic}})
+            _LOG.exception("an event failed in an unforeseen way", extra={"facts": event_facts(record.headers, _place(message))})
             return Routed([], [Quarantined("internal_error", f"unforeseen: {type(error).__name__}", None)], 0)
 
     def _fetch_schemas(self, messages: Iterable[Record]) -> None:
@@ -167,7 +192,7 @@ class Router:
             *record.headers,
             ("hutong_reason", quarantined.reason.encode()),
             ("hutong_problem", quarantined.problem.encode()),
-            ("hutong_source", f"{message.topic()}/{message.partition()}/{message.offset()}".encode()),
+            ("hutong_source", "{}/{}/{}".format(*_place(message)).encode()),
             ("hutong_appended_ms", str(record.appended_ms).encode()),
         ]
         if quarantined.agreement:
@@ -179,6 +204,9 @@ class Router:
         except NoSuchDestination as error:
             raise BrokerUnavailable(f"an event cannot even be quarantined: {error}") from None
         self._tally.quarantined[contract, quarantined.reason] += 1
+        if len(self._told) < _TOLD:
+            about = {"reason": quarantined.reason, "agreement": quarantined.agreement}
+            self._told.append({name: fact for name, fact in about.items() if fact} | event_facts(record.headers, _place(message)))
 
     def _quarantine_without_value(self, record: Inbound, facts: list[tuple[str, bytes]], output: Output) -> None:
         """What the brokers took compressed may be too large for them as it is: keep its place, size and fingerprint."""
@@ -187,6 +215,16 @@ class Router:
         key = record.key if record.key is None or len(record.key) < _LARGEST_KEY else None
         headers = [*facts, ("hutong_left_out", left_out.encode())]
         output.produce(f"quarantine.{record.topic.removeprefix('pub.')}", key, None, headers)
+
+
+def _oldest_ms(chunk: Chunk) -> int | None:
+    """The earliest append time."""
+    found: int | None = None if chunk.native is None else chunk.native.oldest_ms()
+    return found or min((chunk[number].timestamp()[1] for number in range(len(chunk))), default=None)
+
+
+def _place(message: Record) -> tuple[str, int, int]:
+    return str(message.topic()), message.partition() or 0, message.offset() or 0
 
 
 def _too_large(agreement: str, size: int) -> Quarantined:

@@ -1,6 +1,6 @@
 """The router's table of agreements: ``hutong.runtime.agreements``, counted and timed.
 
-Neighbours: ``hutong.kafka.control`` calls ``update`` from its thread; the handler asks for ``table`` with every event.
+Neighbours: ``hutong.kafka.control`` calls ``change`` from its thread; the handler asks for ``table`` with every event.
 """
 
 from __future__ import annotations
@@ -22,3 +22,14 @@ class Agreements(agreements.Agreements):
         super().update(documents)
         metrics.AGREEMENTS.set(len(self._grants))
         metrics.TABLE_SECONDS.observe(time.perf_counter() - began)
+
+    def change(self, documents: dict[str, bytes], changed_ms: int | None) -> None:
+        """As ``update``, and say how long the change was on its way.
+
+        Args:
+            documents: all agreements.
+            changed_ms: when the change was appended to the control topic; None for what was there before.
+        """
+        self.update(documents)
+        if changed_ms is not None:
+            metrics.REVOCATION_SECONDS.observe(max(0.0, time.time() - changed_ms / 1000))

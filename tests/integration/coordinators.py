@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +18,7 @@ from hutong.kafka.positions import Newest
 from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
 from tests.integration.loan_flow import LAND, QUESTION, TAX, declare, declare_flows, flow
-from tests.integration.routers import await_true, hutong
+from tests.integration.processes import ServiceProcess, hutong
 
 __all__ = ["Agencies", "Bus", "CoordinatorProcess"]
 
@@ -113,67 +105,11 @@ class Bus:
         return [(dict(one.headers())["hutong_reason"].decode(), one) for one in self.read(f"quarantine.{contract}")]
 
 
-class CoordinatorProcess:
-    """One coordinator, started as an operator starts it."""
+class CoordinatorProcess(ServiceProcess):
+    """One coordinator."""
 
     def __init__(self, home: Home, name: str, *flags: str) -> None:
-        self._log = home.log / f"coordinator-{name}-{time.monotonic_ns()}.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "HUTONG_HOME": str(home.root)}
-        with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "services.coordinator", "--instance", name, *flags]
-            self.process = subprocess.Popen(command, env=environment, stderr=log)
-
-    def log(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line[:1] == "{"]
-
-    @property
-    def port(self) -> int:
-        """Its health port."""
-        await_true(lambda: any("health_port" in line for line in self.log()), "the coordinator logs its port")
-        return next(int(line["health_port"]) for line in self.log() if "health_port" in line)
-
-    def get(self, path: str) -> tuple[int, str]:
-        """A page of its health server."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels."""
-        total = 0.0
-        for line in self.get("/metrics")[1].splitlines():
-            found = re.fullmatch(rf"{name}(?:\{{(.*)\}})? (\S+)", line)
-            if found and all(f'{key}="{value}"' in (found.group(1) or "") for key, value in labels.items()):
-                total += float(found.group(2))
-        return total
-
-    def await_ready(self, seconds: float = 60.0) -> CoordinatorProcess:
-        """Wait until it is ready."""
-        await_true(lambda: self.get("/health/ready")[0] == 200, f"the coordinator is ready: {self.log()[-3:]}", seconds)
-        return self
-
-    def kill(self) -> None:
-        """End it without warning."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> float:
-        """End it as an operator does; the seconds that it took."""
-        began = time.monotonic()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        return time.monotonic() - began
+        super().__init__(home, "coordinator", name, *flags)
 
 
 class Agencies:

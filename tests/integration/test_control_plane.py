@@ -27,6 +27,7 @@ from hutong.flows.plan import FlowPlan
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import read_all
+from hutong.kafka.lookout import Lookout
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.resources import Acl
 from hutong.kafka.settings import Settings
@@ -110,10 +111,10 @@ def client(bus: Commands, principal: str, **more: Any) -> dict[str, Any]:
     return bus.settings(principal).client() | {"log_level": 0, **more}
 
 
-def may_write(bus: Commands, principal: str, topic: str) -> bool:
+def may_write(bus: Commands, principal: str, topic: str, *, idempotent: bool = True) -> bool:
     """Whether a real producer of a department gets a record onto a topic."""
     told: list[KafkaError | None] = []
-    producer = Producer(client(bus, principal, **{"enable.idempotence": True, "message.timeout.ms": 8000}))
+    producer = Producer(client(bus, principal, **{"enable.idempotence": idempotent, "message.timeout.ms": 8000}))
     producer.produce(topic, b"x", b"k", on_delivery=lambda error, _: told.append(error))
     producer.flush(10)
     assert told, "no delivery report"
@@ -183,7 +184,7 @@ def test_topics_have_their_settings(bus: Commands) -> None:
     assert (topics["ctl.cases.inbox"].partitions, topics["ctl.cases.state"].partitions) == (8, 8)
     assert topics["ctl.cases.inbox"].config["message.timestamp.type"] == "LogAppendTime"
     assert topics["ctl.cases.state"].config["cleanup.policy"] == "compact"
-    assert len(topics) == 11 + 11 + 12 + 4
+    assert len(topics) == 11 + 11 + 12 + 5
 
 
 def test_the_registry_alone_holds_every_rule(bus: Commands) -> None:
@@ -260,6 +261,29 @@ def test_services_keep_cases_and_publish_what_flows_emit(bus: Commands) -> None:
         assert may_read(bus, "services", topic, "hutong.coordinator")
 
 
+def test_the_monitor_looks_at_everything_and_touches_nothing(bus: Commands) -> None:
+    """Its own password; every event and every group's position to see, nothing to write, and no group to join."""
+    for topic in ("pub.dvv.person_moved", "sub.kela.population", "quarantine.dvv.person_moved", "ctl.agreements"):
+        assert may_look(bus, "monitor", topic)
+        assert not may_write(bus, "monitor", topic, idempotent=False)  # not even an id to write with
+    assert not may_look(bus, "monitor", "ctl.cases.state")
+    assert not may_read(bus, "monitor", "pub.dvv.person_moved", "hutong.router")
+    lookout = Lookout(bus.settings("monitor"))
+    assert "kela.app" in lookout.committed(["kela.app"])
+    assert lookout.committed(["nobody.app"]) == {}
+
+
+def may_look(bus: Commands, principal: str, topic: str) -> bool:
+    """Whether a principal may read a topic without a group; an empty one may be read if its end may be seen."""
+    config = client(bus, principal, **{"group.id": "hutong.look", "enable.partition.eof": True, "enable.auto.commit": False})
+    with Consumer(config) as consumer:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        message = consumer.poll(10)
+        assert message is not None
+        error = message.error()
+        return error is None or error.code() == KafkaError._PARTITION_EOF
+
+
 def test_a_flow_is_one_record_that_can_be_run(bus: Commands, fi: Declarations) -> None:
     """From the topic and the key in the home alone; an edit sends it again and nothing else, and the key stays."""
     plan = bus.plan_of_the_flow()
@@ -282,7 +306,7 @@ def test_a_flow_that_has_gone_is_stopped_when_it_is_pruned(bus: Commands, fi: De
     fi.remove(FLOW)
     assert bus.plan()["in_step"]
     assert "stopping 1 flow" in bus.apply("--prune")
-    assert bus.admin().topics(("ctl.",)).keys() == {"ctl.agreements"}
+    assert bus.admin().topics(("ctl.",)).keys() == {"ctl.agreements", "ctl.replays"}
     assert bus.plan("--prune")["in_step"]
     fi.write(FLOW, text)
     bus.apply()

@@ -1,9 +1,11 @@
-"""The coordinator on a bus of its own: cases run through, deadlines are kept, flows come and go."""
+"""The coordinator on a bus of its own: cases run through, deadlines are kept, flows come and go, corrections find who relies."""
 
 from __future__ import annotations
 
 import json
 import time
+from datetime import date
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -23,8 +25,9 @@ from tests.integration.coordinating import (
     start,
 )
 from tests.integration.coordinators import Bus
+from tests.integration.correction import WRONG, applied, cremation, decided, declare_correction, objection
 from tests.integration.loan_flow import FLOW, LAND, OFFICE, REQUESTED, TAX, flow
-from tests.integration.routers import await_true
+from tests.integration.routers import await_true, hutong
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -143,3 +146,41 @@ def test_a_flow_looks_at_what_comes_after_it(bus: Bus, start: Start) -> None:
     assert questions(bus, "LE-single-before") == []
     assert len(questions(bus, "LC-single-before")) == 2
     bus.apply(flow())
+
+
+def test_a_correction_goes_to_everybody_who_had_got_the_wrong_value(bus: Bus, start: Start, tmp_path: Path) -> None:
+    """The sample's flow: the agreements whose rows the doubted event passed say whom to ask, and no event beside it does."""
+    declare_correction(tmp_path)
+    hutong(bus.home, "apply", "--schemas", str(tmp_path))
+    coordinator = start()
+    source, case = "mca.funeral", "COR-OB-2026-0001"
+    with bus.publisher(source) as publisher:
+        publisher.publish(cremation("CR-2026-0001", born=date(1940, 11, 12), died=date(2026, 2, 19)), WRONG)
+        young = date(1970, 1, 1)  # whose death the elderly allowance is not told of
+        wrong = publisher.publish(cremation("CR-2026-0002", born=young, died=date(2026, 2, 20)), WRONG).event_id
+        publisher.publish(cremation("CR-2026-0003", born=date(1940, 11, 12), died=date(2026, 2, 22)), WRONG)
+    with bus.publisher("mohrss.insurance") as publisher:
+        publisher.publish(objection("OB-2026-0001", wrong), "mohrss.insurance.objection_raised")
+    coordinator.await_ready()
+    await_true(lambda: asked(bus, case) == {(source, None): f"{case}-verify"}, "its source is asked")
+    with bus.publisher(source) as publisher:
+        corrected = cremation("CR-2026-0002", born=young, died=date(2026, 2, 21))
+        right = publisher.publish(corrected, WRONG, corrects=wrong).event_id
+        publisher.publish(decided(case, wrong, right), f"{source}.objection_decided")
+    relied = {("mca.disability", "cremation-to-disability-subsidy"), ("mohrss.insurance", "cremation-to-pension")}
+    await_true(lambda: asked(bus, case).keys() == {(source, None), *relied}, "who had got it is asked")
+    for (agency, _), question in asked(bus, case).items():
+        if agency != source:
+            with bus.publisher(agency) as publisher:
+                publisher.publish(applied(case, question, right), f"{agency}.correction_applied")
+    await_true(lambda: bus.events("mca.information.correction_concluded"), "it is concluded")
+    [(_, report)] = bus.events("mca.information.correction_concluded")
+    assert (report["result"], report["missing"], report["correction_id"]) == ("COMPLETE", [], right)
+    assert {(one["agency"], one["agreement"]) for one in report["receivers"]} == relied
+    assert len(report["confirmed"]) == 3
+
+
+def asked(bus: Bus, case: str) -> dict[tuple[str, str | None], str]:
+    """Agency and agreement -> the question's number."""
+    found = [data for _, data in bus.events("mca.information.question_asked") if data["case_number"] == case]
+    return {(one["agency"], one["agreement"]): one["question_number"] for one in found}

@@ -126,7 +126,7 @@ def test_one_that_sleeps_and_wakes_changes_nothing(bus: Bus, start: Start) -> No
 
 
 def test_an_older_state_on_the_changelog_does_not_count(bus: Bus, start: Start) -> None:
-    """What a sleeper wrote after its successor is neither recovered by a new coordinator nor shown."""
+    """What a sleeper wrote after its successor is neither recovered by a new coordinator nor shown, and is written over."""
     now_ms = time.time_ns() // 1_000_000
     newer, older = old_case("LC-single-stale", now_ms - 1_000), old_case("LC-single-stale", now_ms - 1_000)
     newer["data"] = {"person": "P", "income": 9}
@@ -138,9 +138,16 @@ def test_an_older_state_on_the_changelog_does_not_count(bus: Bus, start: Start) 
     shown = json.loads(hutong(bus.home, "cases", "show", "LC-single-stale", "--json", "--reveal"))["cases"]
     assert [one["data"]["income"] for one in shown] == [9]
     start("stale").await_ready()
+    await_true(lambda: last_state(bus, "LC-single-stale")["data"]["income"] == 9, "compaction would keep the newer one")
     answer(bus, "LC-single-stale", TAX, "income", 9)
     await_true(lambda: bus.cases()["LC-single-stale"]["entries"] > 0, "it is stepped")
     assert bus.cases()["LC-single-stale"]["data"]["income"] == 9
+
+
+def last_state(bus: Bus, number: str) -> Case:
+    """What stands last on the changelog."""
+    found: Case = json.loads([one.value() for one in bus.read("ctl.cases.state") if one.key() == number.encode()][-1])
+    return found
 
 
 def answered(case: Case) -> Case:

@@ -25,6 +25,7 @@ from hutong.embedded.process import processes
 from hutong.errors import ConfigurationError, HutongError
 from hutong.home import Home
 from hutong.kafka.settings import Settings
+from hutong.runtime.addresses import forget_gone
 from tests.conftest import RunningBus
 
 HUTONG = (sys.executable, "-c", "import sys; sys.argv[0] = 'hutong'; from hutong.cli import main; main()")
@@ -223,6 +224,7 @@ def test_up_again_is_harmless(bus: RunningBus) -> None:
 
 def test_status_tells_programs_and_people(bus: RunningBus) -> None:
     """Exit code 0 and every part, as JSON and as text."""
+    forget_gone(bus.home)  # of services that other tests have killed
     done = hutong(bus.home, "status", "--json")
     facts = json.loads(done.stdout)
     assert (done.returncode, facts["up"]) == (0, True)

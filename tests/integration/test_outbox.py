@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
 from connectors.sources.outbox import Relay
 from hutong import outbox
@@ -97,7 +99,7 @@ def test_the_event_stands_and_falls_with_the_business_change(connect: Connect, b
 
 def test_what_is_relayed_is_what_the_publisher_would_send(connect: Connect, bus: Bus) -> None:
     """Key, bytes and headers are those of a direct publish; attributes given at the business change are kept."""
-    options = {"id": "e1", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    options = {"id": "e1", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "corrects": "e0"}
     with connect() as connection:
         outbox.add(connection, person(), SCHEMA, **options)
     one = relay(connect, bus)
@@ -110,6 +112,26 @@ def test_what_is_relayed_is_what_the_publisher_would_send(connect: Connect, bus:
     assert [header for header in relayed.headers() if header[0] != "ce_time"] == [
         header for header in direct.headers() if header[0] != "ce_time"
     ]
+
+
+def test_a_table_of_an_earlier_version_serves_until_it_is_brought_up_to_date(connect: Connect, bus: Bus) -> None:
+    """Without the column for it there are no corrections, and all else goes on; one relay goes along with the change."""
+    with connect() as connection:
+        connection.execute("ALTER TABLE hutong_outbox DROP COLUMN corrects")
+    one = relay(connect, bus)
+    for number in range(1, 9):  # often enough for the database to have prepared the statement
+        with connect() as connection:
+            outbox.add(connection, person(number), SCHEMA)
+        assert one.step()
+    with connect() as connection, pytest.raises(psycopg.errors.UndefinedColumn):
+        outbox.add(connection, person(1), SCHEMA, corrects="e0")
+    with connect() as connection:
+        outbox.create_table(connection)
+        outbox.add(connection, person(1), SCHEMA, corrects="e0")
+    drain(one)
+    one.close()
+    assert Counter(attributes.corrects for attributes, _ in bus.published(CONTRACT)) == {None: 8, "e0": 1}
+    assert left(connect) == 0
 
 
 def test_many_at_once_and_asyncio(connect: Connect, server: PostgresServer, bus: Bus) -> None:
@@ -289,6 +311,24 @@ def test_crashes_at_random_lose_nothing(connect: Connect, bus: Bus) -> None:
     assert len(first) == 400
     for key in range(7):
         assert [i for number, i in first if number == f"A-{key}"] == list(range(key, 400, 7))
+
+
+def test_the_page_tells_how_the_outbox_stands(connect: Connect, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that wait, the age of the oldest, what was relayed; counting ends where it would burden the database."""
+    monkeypatch.setattr("connectors.sources.outbox._SHARE_SECONDS", 0.0)
+
+    def shown(name: str) -> float:
+        return REGISTRY.get_sample_value(f"hutong_outbox_{name}", {"department": DEPARTMENT}) or 0.0
+
+    with connect() as connection:
+        outbox.add_many(connection, [person(number) for number in range(1, 8)], SCHEMA)
+    before, one = shown("relayed_events_total"), relay(connect, bus, batch=5)
+    one.step()
+    assert shown("pending_rows") == 7
+    assert shown("oldest_seconds") > 0
+    drain(one)
+    assert (shown("pending_rows"), shown("oldest_seconds"), shown("relayed_events_total") - before) == (0, 0, 7)
+    one.close()
 
 
 def test_the_process_says_what_is_wrong_and_stops_at_sigterm(server: PostgresServer, connect: Connect, tmp_path: Any) -> None:

@@ -175,3 +175,13 @@ def test_results_say_where_they_come_from(tmp_path: Path) -> None:
     assert document["machine"]["cores"] >= 1
     assert document["versions"]["kafka_streams"] == "4.3.1"
     assert document["versions"]["java"]
+
+
+def test_being_watched_is_compared_with_being_alone() -> None:
+    """Variants of Hutong are no peers: their ratio is theirs to it, and each is held to its target."""
+    found = report.case_document(
+        CASES["metrics-overhead"], {"hutong": runs(100), "hutong_scraped": runs(98), "hutong_traced": runs(90)}, {}
+    )
+    assert (found["ratio_hutong_scraped_vs_hutong"], found["ratio_hutong_traced_vs_hutong"]) == (0.98, 0.9)
+    assert [found["targets"][f"ratio_hutong_{name}_vs_hutong"]["met"] for name in ("scraped", "traced")] == [True, False]
+    assert "ratio_vs_hutong_scraped" not in found

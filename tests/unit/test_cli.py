@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def hutong_command(*arguments: str, home: Path, **options: object) -> subprocess
 def test_every_command_has_its_file_and_help(tmp_path: Path) -> None:
     """The help lists each command file once, with what it does; helpers are not commands."""
     done = hutong_command("--help", home=tmp_path)
-    listed = {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line.strip()}
+    listed = set(re.findall(r"^  (\S+)", done.stdout.partition("Commands:")[2], re.MULTILINE))
     files = {file.stem for file in Path(hutong.cli.__file__).parent.glob("*.py") if not file.name.startswith("_")}
     assert listed == files >= {"up", "down", "status", "reset", "run"}
     for command in ("up", "down", "status", "reset", "run"):

@@ -62,7 +62,7 @@ def test_an_expectation_that_does_not_hold_ends_with_1(
     assert run(monkeypatch, "test", "death", "--scenario", path) == 1
     out = capsys.readouterr().out
     assert f"{path}:{line}: failed: the case reports figures.overpaid_total: 1; found: 6241.0" in out
-    assert "21 expectations, 1 failed" in out
+    assert "22 expectations, 1 failed" in out
 
 
 def test_json_is_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

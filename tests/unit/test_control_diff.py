@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hutong.agreements.grant import Grant
 from hutong.catalogue.catalogue import Catalogue
 from hutong.control.changes import Change, Difference, FieldEffect
 from hutong.control.desired import Desired, Layout, desired
@@ -142,7 +143,45 @@ def test_access_rules_are_exactly_these(fi: Declarations) -> None:
         *(f"services may {what} groups hutong.*" for what in ("read", "describe")),
         *(f"services may {what} transactional ids hutong.*" for what in ("write", "describe")),
     }
-    assert {acl.principal for acl in acls} == {"services", *fi.catalogue().departments}
+    departments = fi.catalogue().departments
+    assert {str(acl) for acl in acls if acl.principal == "monitor"} == {
+        *(f"monitor may {what} topics {prefix}.*" for what in ("read", "describe") for prefix in ("pub", "sub", "quarantine")),
+        *(f"monitor may {what} topic ctl.{name}" for what in ("read", "describe") for name in ("agreements", "replays")),
+        *(f"monitor may describe groups {prefix}.*" for prefix in ("hutong", *departments)),
+    }
+    assert {acl.principal for acl in acls} == {"services", "monitor", *departments}
+    assert wants(fi.catalogue()).principals == {"monitor", *departments}
+
+
+def test_the_monitors_rules_go_with_a_department_and_no_others_do(fi: Declarations) -> None:
+    """A department that is gone takes the monitor's look at its groups along; a rule that somebody else gave it stays."""
+    wanted = wants(fi.catalogue())
+    gone = Acl(principal="monitor", resource="group", name="gone.", pattern="prefixed", operation="DESCRIBE")
+    other = Acl(principal="monitor", resource="group", name="gone.", pattern="prefixed", operation="READ")
+    found = dataclasses.replace(in_step(wanted), acls=wanted.acls | {gone, other})
+    assert [change.acls for change in difference(wanted, found).changes] == [(gone,)]
+
+
+def test_an_existing_bus_gets_the_monitor(fi: Declarations) -> None:
+    """With the next apply: its user and its rules, and nothing else."""
+    wanted = wants(fi.catalogue())
+    there = in_step(wanted)
+    before = dataclasses.replace(
+        there,
+        users=there.users - {"monitor"},
+        acls=frozenset(acl for acl in wanted.acls if acl.principal != "monitor"),
+    )
+    changes = difference(wanted, before).changes
+    assert {(change.step, change.name.partition(":")[0]) for change in changes} == {("principal", "monitor"), ("acl", "monitor")}
+
+
+def test_a_grant_carries_the_contracts_promise(fi: Declarations) -> None:
+    """Freshness goes with the grant, so that a monitor needs no declarations; a grant from before has none, and reads as ever."""
+    grant = wants(fi.catalogue()).grants["moves-to-benefits"].grant(7)
+    assert grant.freshness_seconds == 60
+    document = json.loads(grant.to_json())
+    del document["freshness_seconds"]
+    assert Grant.from_json(json.dumps(document).encode()).freshness_seconds is None
 
 
 def test_subjects_and_validity_of_grants(fi: Declarations) -> None:
@@ -374,7 +413,7 @@ def test_the_topics_of_cases_are_there_where_flows_are(fi: Declarations) -> None
     assert desired(fi.catalogue(), Layout(brokers=1, case_partitions=3)).topics["ctl.cases.state"].partitions == 3
     fi.remove("flows")
     wanted = wants(fi.catalogue())
-    assert {name for name in wanted.topics if name.startswith("ctl.")} == {"ctl.agreements"}
+    assert {name for name in wanted.topics if name.startswith("ctl.")} == {"ctl.agreements", "ctl.replays"}
     assert not any("ctl.cases" in str(acl) or "ctl.flows" in str(acl) for acl in wanted.acls)
     assert not any(acl.principal == "services" and acl.name.startswith("pub.kela") for acl in wanted.acls)
 

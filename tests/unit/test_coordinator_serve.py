@@ -11,9 +11,12 @@ import pytest
 
 from hutong.errors import BrokerUnavailable
 from hutong.runtime.health import Health
-from hutong.runtime.loop import Stop
+from hutong.runtime.stop import Stop
 from services.coordinator.cases import Done
+from services.coordinator.inbox import Inboxed
 from services.coordinator.serve import CaseService
+from services.coordinator.strays import Strays
+from tests.unit.test_coordinator_positions import SETTINGS
 
 
 class Faust:
@@ -21,9 +24,6 @@ class Faust:
 
     def __init__(self) -> None:
         self.crashed, self.crash_reason, self.fails = False, None, None
-
-    def agent(self, *_: Any, **__: Any) -> Any:
-        return lambda handler: handler
 
     async def start(self) -> None:
         if self.fails is not None:
@@ -44,14 +44,23 @@ class Consumer:
         self.asked += 1
         return self.is_owner
 
+    def standing(self, partitions: set[str]) -> dict[str, int]:
+        return dict.fromkeys(partitions, 5)
+
     def settle(self, partition: str, offset: int) -> None:
         self.settled.append((partition, offset))
 
 
 class App:
     def __init__(self) -> None:
-        self.faust, self.inbox, self.generation, self.is_recovered = Faust(), None, 1, False
+        self.faust, self.generation, self.is_recovered = Faust(), 1, False
+        self.arrivals: asyncio.Queue[Any] = asyncio.Queue()
+        self.strays = Strays(SETTINGS)
         self.stored: dict[bytes, bytes] = {}
+        self.read: list[tuple[int, int]] = []
+
+    def inbox_partition(self, partition: int) -> str:
+        return f"p{partition}"
 
     def get(self, _partition: int, number: bytes) -> bytes | None:
         return self.stored.get(number)
@@ -59,17 +68,19 @@ class App:
     def put(self, _partition: int, number: bytes, case: bytes) -> None:
         self.stored[number] = case
 
-    def read_up_to(self, _partition: int, _offset: int) -> None:
-        return
+    def read_up_to(self, partition: int, offset: int) -> None:
+        self.read.append((partition, offset))
 
 
 class Changelog:
     def __init__(self) -> None:
         self.written: list[Any] = []
+        self.end = 0
 
-    def write(self, states: Any, *, until: float) -> dict[int, int]:
+    def write(self, states: Any, *, until: float) -> dict[int, list[int]]:
         self.written += states
-        return {0: 1}
+        self.end += 1
+        return {0: [self.end]}
 
 
 class Watch:
@@ -113,7 +124,7 @@ def test_whatever_dies_ends_the_service(dies: str) -> None:
     elif dies == "crash":
         service.app.faust.crashed = True
     else:
-        service.made._queue.put_nowait(object())  # which is no record
+        service.app.arrivals.put_nowait(object())  # which is no record
     with pytest.raises(BrokerUnavailable):
         asyncio.run(service.made.serve())
 
@@ -130,7 +141,7 @@ def test_a_record_that_was_passed_over_ends_the_service() -> None:
     service = Service()
     service.app.passed_over = lambda: [3]  # type: ignore[attr-defined]
     service.made._complete_at = time.monotonic() - 60
-    service.made._queue.put_nowait(object())
+    service.app.arrivals.put_nowait(object())
     service.made._look_back()
     service.made._queue.get_nowait()
     service.made._look_back()
@@ -141,11 +152,7 @@ def test_a_record_that_was_passed_over_ends_the_service() -> None:
 
 async def store(service: Service, times: int) -> list[bool]:
     service.app.consumer = Consumer() if not hasattr(service.app, "consumer") else service.app.consumer  # type: ignore[attr-defined]
-    messages = [
-        SimpleNamespace(key=b"LC-1", value=b"", partition=0, offset=at, tp="p0", headers=[], timestamp=1.0, generation_id=1)
-        for at in (5, 6)
-    ]
-    return [await service.made._once(messages, 1) for _ in range(times)]
+    return [await service.made._once([Inboxed(0, at, b"LC-1", b"", [], 1_000, 1) for at in (5, 6)], 1) for _ in range(times)]
 
 
 @pytest.mark.parametrize(("lease_seconds", "asked"), [(60, 1), (0, 3)])
@@ -155,6 +162,32 @@ def test_it_asks_whether_the_cases_are_still_its_own(lease_seconds: float, asked
     assert asyncio.run(store(service, 3)) == [True] * 3
     assert service.app.consumer.asked == asked  # type: ignore[attr-defined]
     assert service.app.stored == {b"LC-1": b"{}"}
+    assert service.app.consumer.settled == [("p0", 6)] * 3  # type: ignore[attr-defined]
+
+
+def test_the_local_copy_is_whole_up_to_where_nobody_else_has_written() -> None:
+    """After a crash it is read on from there, so that another's state in between is not overlooked."""
+    service = Service()
+    service.app.strays.begin({0: 1})
+    asyncio.run(store(service, 2))
+    service.changelog.end += 1  # somebody else's
+    asyncio.run(store(service, 1))
+    assert service.app.read == [(0, 1), (0, 2)]
+    assert service.app.strays.suspected
+
+
+def test_cases_are_written_again_by_their_owner_alone() -> None:
+    """As they are stored now, and not at all where the partitions are another's."""
+    service = Service()
+    service.app.consumer = Consumer()  # type: ignore[attr-defined]
+    service.app.stored[b"LC-1"] = b"{}"
+    assert asyncio.run(service.made._write_again([(0, b"LC-1"), (0, b"LC-none")], 1))
+    assert service.changelog.written == [(0, b"LC-1", b"{}")]
+    assert not asyncio.run(service.made._write_again([(0, b"LC-1")], 2))
+    service.app.consumer.is_owner = False  # type: ignore[attr-defined]
+    service.made._leased_until = 0.0
+    assert not asyncio.run(service.made._write_again([(0, b"LC-1")], 1))
+    assert len(service.changelog.written) == 1
 
 
 def test_what_is_not_its_own_is_not_stored() -> None:

@@ -21,7 +21,7 @@ from demo.families import STORIES as FAMILIES
 from demo.play import Play
 from demo.plot import Deed, Plot
 from demo.rights import canonical, read_rights
-from demo.workdays import DAY_MS, hurried
+from demo.workdays import DAY_MS, add_flows, without_flows
 from hutong.catalogue.load import load
 from hutong.flows.flow import Duration
 from hutong.simulation.simulation import Simulation
@@ -109,6 +109,10 @@ def of(agreement: str, **fields: Any) -> Callable[[Held], bool]:
     return lambda one: one.agreement == agreement and fields.items() <= json.loads(one.data).items()
 
 
+def has_discrepancy(agreement: str) -> Callable[[Held], bool]:
+    return lambda one: one.agreement == agreement and bool(json.loads(one.data)["discrepancies"])
+
+
 def without(suits: Callable[[Held], bool]) -> Callable[[list[Held]], list[Held]]:
     """All but the first that suits."""
 
@@ -169,6 +173,7 @@ REPORT, AUDIT, ASKED = "verification-report-to-assistance", "death-concluded-to-
         (with_other(of(AUDIT), lambda one: one.update(overpaid_total="0.01")), "overpaid_total is"),
         (with_other(of(AUDIT), lambda one: one.update(died_on="1999-01-01")), "died_on is"),
         (with_other(of(AUDIT), lambda one: one["sources"].reverse() or one["sources"].pop()), "sources is"),
+        (with_other(has_discrepancy(AUDIT), lambda one: one["discrepancies"].pop()), "discrepancies is"),
         (with_other(of("death-concluded-to-ageing"), lambda one: one.update(overpaid_allowance="0.01")), "overpaid_allowance is"),
     ],
 )
@@ -186,10 +191,8 @@ def test_a_discrepancy_with_another_value_is_found_out() -> None:
         def edit(data: dict[str, Any], field: str = field) -> None:
             data["discrepancies"][0][field] = "1"
 
-        differing = doctored(
-            with_other(lambda one: one.agreement == REPORT and bool(json.loads(one.data)["discrepancies"]), edit)
-        )
-        assert differing.unsettled == 1
+        for agreement in (REPORT, AUDIT):
+            assert doctored(with_other(has_discrepancy(agreement), edit)).unsettled == 1
 
 
 def test_a_case_that_nobody_opened_is_found_out() -> None:
@@ -224,7 +227,9 @@ def test_a_slow_bus_gets_no_more_cases_than_it_can_serve() -> None:
 
 def test_a_working_day_is_a_fraction_of_a_second(tmp_path: Path) -> None:
     """No span of the two flows is counted in days any more, each comes in its order, and the rest is as declared."""
-    copy = hurried(SCHEMAS, tmp_path / "schemas")
+    copy = without_flows(SCHEMAS, tmp_path / "schemas")
+    assert load(copy).flows == {}
+    add_flows(SCHEMAS, copy)
     catalogue = load(copy)
     for name in DAY_MS:
         flow = catalogue.flows[name]

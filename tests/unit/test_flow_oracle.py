@@ -212,6 +212,20 @@ def test_what_random_cases_hardly_meet(events: list[Event]) -> None:
     assert vars(came_out(run(events, until_ms, Random(0)))) == vars(expected(DOCUMENT, KEY, events, until_ms))
 
 
+def test_what_is_answered_while_a_person_decides_is_complete_after_the_deadline_too() -> None:
+    """Nothing is missing, so the case is not partial; a question that was not asked any more makes it so."""
+    events = EDGES["all answers during a review, and the deadline too"]
+    (report,) = expected(DOCUMENT, KEY, events, events[-1].at_ms + DAY_MS).reports
+    assert (report["result"], report["missing"]) == ("COMPLETE", [])
+    more = [*events[:2], answer(0.2, "cars.office", "cars"), answer(0.2, "banks.union", "bank"), events[-1]]
+    more.insert(4, answer(0.3, "tax.office", "tax", places=["north.town"]))
+    (report,) = expected(DOCUMENT, KEY, more, more[-1].at_ms + DAY_MS).reports
+    assert (report["result"], report["missing"]) == ("PARTIAL", [])
+    for course in (events, more):
+        until_ms = course[-1].at_ms + DAY_MS
+        assert vars(came_out(run(course, until_ms, Random(0)))) == vars(expected(DOCUMENT, KEY, course, until_ms))
+
+
 @pytest.mark.parametrize("events", BEFORE.values(), ids=BEFORE.keys())
 def test_what_comes_long_before_the_opening(events: list[Event]) -> None:
     """Held until there is an opening, in its order, however late that is."""

@@ -31,6 +31,19 @@ def test_a_path_that_leads_nowhere_is_null() -> None:
     assert follow("a")({}) is None
 
 
+def test_no_value_gets_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """CEL itself logs that a function has failed, with all that its error says."""
+    with caplog.at_level("DEBUG"), pytest.raises(ValueError, match="cannot be evaluated"):
+        value("months(data.a, data.a)", data={"a": "x110105196001010017"})
+    assert "110105" not in caplog.text
+
+
+def test_a_sum_does_not_depend_on_the_order() -> None:
+    """Of amounts whose sums differ in the last digit, taken one by one in another order."""
+    amounts = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 1e16, "e": -1e16}
+    assert {value("sum(data.map(k, data[k]))", data=amounts) for _ in range(50)} == {0.6}
+
+
 @pytest.mark.parametrize(
     ("start", "end", "months"),
     [

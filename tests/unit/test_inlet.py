@@ -58,3 +58,6 @@ def test_a_change_of_partitions_while_it_leaves(monkeypatch: pytest.MonkeyPatch,
     made.close()
     assert (client.closed, made.assigned) == (True, set())  # type: ignore[attr-defined]
     assert (inbox.led, inbox.closed) == ([("t", 0)] if native else [], native)
+    assert made.rebalances == {"assigned": 2, "revoked": 1, "lost": 0}
+    made._on_lost(client, [TopicPartition("t", 2)])
+    assert made.rebalances["lost"] == 1

@@ -61,20 +61,22 @@ def test_every_kafka_error_has_its_own_class_and_says_what_to_do(code: int, erro
 
 def test_the_environment_wins(tmp_path: Path) -> None:
     """All that is needed may come from variables; the password is a secret in every form of output."""
+    authority = tmp_path / "ca.pem"
+    authority.write_text("")
     environment = {
         "HUTONG_HOME": str(tmp_path),
         "HUTONG_KAFKA_BOOTSTRAP_SERVERS": "k:1",
         "HUTONG_REGISTRY_URL": "https://r",
         "HUTONG_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "HUTONG_KAFKA_PASSWORD": "hush",
-        "HUTONG_KAFKA_SSL_CA_LOCATION": "/ca.pem",
+        "HUTONG_KAFKA_SSL_CA_LOCATION": str(authority),
         "HUTONG_MAX_EVENT_BYTES": "1000",
     }
     settings = Settings.resolve("a.b", environment)
     assert settings.client() | {} == settings.client()
     assert settings.client()["sasl.username"] == "a.b"
     assert settings.client()["sasl.password"] == "hush"
-    assert settings.client()["ssl.ca.location"] == "/ca.pem"
+    assert settings.client()["ssl.ca.location"] == str(authority)
     assert settings.limits.max_event_bytes == 1000
     assert "hush" not in repr(settings)
 

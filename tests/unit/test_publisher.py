@@ -220,6 +220,42 @@ def test_a_result_waits_and_names_what_is_missing(slow: tuple[Publisher, SlowSen
     publisher.close()
 
 
+def test_flush_waits_for_what_was_published_before_it(slow: tuple[Publisher, SlowSender]) -> None:
+    """An event of another thread that comes while it waits neither fails the flush nor holds it up."""
+    publisher, sender = slow
+    publisher.publish(person(1), CONTRACT)
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            sender.answer()
+            publisher.publish(person(2), CONTRACT)
+
+    sender.flush = wait  # type: ignore[method-assign]
+    publisher.flush(60)
+    assert len(waited) == 3
+    assert publisher.pending == 1
+    sender.answer()
+
+
+def test_a_flush_in_another_thread_never_misses_a_refusal(slow: tuple[Publisher, SlowSender]) -> None:
+    """What is pending no more has its error noted already, whichever thread takes the brokers' answer in."""
+    publisher, sender = slow
+    publisher.publish(person(), CONTRACT, id="refused")
+    explain, seen = sender.explain, []
+
+    def looked_at(error: Any, topic: str) -> HutongError:
+        seen.append(publisher.pending)
+        return explain(error, topic)
+
+    sender.explain = looked_at  # type: ignore[method-assign]
+    sender.answer(BrokerUnavailable("no"))
+    assert seen == [1]
+    with pytest.raises(DeliveryFailed):
+        publisher.flush(0)
+
+
 def test_flush_and_close_name_every_event_that_is_not_confirmed(slow: tuple[Publisher, SlowSender]) -> None:
     """Refused and still pending ones; what the application has seen fail is not told again."""
     publisher, sender = slow

@@ -107,10 +107,12 @@ class Output:
             raise EventTooLarge(topic)
         self.made.append((topic, value, list(headers)))
 
-    def run(self, lane: Any, chunk: Any, at: int, end: int, now_ms: int, delivered: Any, routed: Any) -> tuple[int, str, Any]:
+    def run(
+        self, lane: Any, chunk: Any, at: int, end: int, now_ms: int, delivered: Any, routed: Any, traced: Any = None
+    ) -> tuple[int, str, Any]:
         assert extension is not None
         collected = extension.Collected(self.limit)
-        stopped: tuple[int, str, Any] = lane.run(chunk.native, at, end, collected, now_ms, delivered, routed)
+        stopped: tuple[int, str, Any] = lane.run(chunk.native, at, end, collected, now_ms, delivered, routed, traced)
         self.made += [(topic, value, headers) for topic, _, _, value, headers in collected.take()]
         return stopped
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from connectors.sources._snapshot_state import State, read_state, write_state
 from connectors.sources.snapshot import Change, Counts, Snapshot, SnapshotSource, csv_rows, event_id
@@ -223,13 +224,15 @@ def test_the_command_takes_files_in_order(
     monkeypatch.setattr(logs, "configure", lambda service: None)
     arguments = ["--department", "kin.registry", "--contract", CONTRACT, "--key", "code", "--state", str(tmp_path / "s.json")]
     arguments += ["--event", f"{__name__}:to_event"]
+    before = REGISTRY.get_sample_value("hutong_snapshot_changes_total", {"contract": CONTRACT, "outcome": "changed"}) or 0
+    refused = REGISTRY.get_sample_value("hutong_snapshot_refused_total", {"contract": CONTRACT}) or 0
     for name, text in (("2026-01", "code,name\na,A\nb,B\n"), ("2026-02", "code,name\na,AA\nb,B\n"), ("2026-03", "code,name\nz,")):
         (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
     with bus:
         main([*arguments, str(tmp_path / "2026-01.csv")])
         main([*arguments, str(tmp_path / "2026-01.csv"), str(tmp_path / "2026-02.csv")])
         with pytest.raises(SystemExit) as ended:
-            main([*arguments, str(tmp_path / "2026-03.csv")])
+            main([*arguments, "--metrics-file", str(tmp_path / "s.prom"), str(tmp_path / "2026-03.csv")])
         with pytest.raises(SystemExit):
             main([*arguments[:-1], "nowhere:nothing", str(tmp_path / "2026-01.csv")])
     assert ended.value.code == 1
@@ -238,3 +241,7 @@ def test_the_command_takes_files_in_order(
     assert "withdraws 2 of 2 rows" in told.err
     assert "there is no such function" in told.err
     assert rebuilt(bus) == {"a": "AA", "b": "B"}
+    left = (tmp_path / "s.prom").read_text(encoding="utf-8").splitlines()
+    assert f'hutong_snapshot_changes_total{{contract="{CONTRACT}",outcome="changed"}} {before + 1:.1f}' in left
+    assert f'hutong_snapshot_refused_total{{contract="{CONTRACT}"}} {refused + 1:.1f}' in left
+    assert all(line.split()[-2 if line[0] != "#" else 2].startswith("hutong_") for line in left)

@@ -75,6 +75,9 @@ class Outlet:
             raise KafkaException(self.fails[name])
         self.did.append(name if value is None else (name, value))
 
+    def __len__(self) -> int:
+        return 7
+
     def begin(self) -> None:
         self._do("begin")
 
@@ -220,6 +223,17 @@ def test_a_handler_that_cannot_go_on_aborts(line: Line) -> None:
     assert line.outlet.did == ["begin", "abort"]
     assert line.step._unsettled == {("pub.t", 0)}
     assert len(Outlet.made) == 1
+    assert line.step.outcomes == {"committed": 0, "aborted": 1, "unknown": 0}
+
+
+def test_what_is_queued_may_be_asked_for_at_any_time(line: Line) -> None:
+    """Before there is a producer, while there is one, and after it was thrown away."""
+    assert line.step.queued() == 0
+    line.inlet.chunks = [chunk(3)]
+    line.step.step()
+    assert line.step.queued() == len(line.outlet)
+    line.step._outlet = None
+    assert line.step.queued() == 0
 
 
 def test_an_unknown_outcome_costs_the_producer(line: Line) -> None:
@@ -233,6 +247,7 @@ def test_an_unknown_outcome_costs_the_producer(line: Line) -> None:
     assert line.step.step()
     assert len(Outlet.made) == 2
     assert line.inlet.rewound == [{("pub.t", 0)}]
+    assert line.step.outcomes == {"committed": 2, "aborted": 0, "unknown": 1}
 
 
 @pytest.mark.parametrize(

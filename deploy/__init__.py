@@ -1,0 +1,1 @@
+"""What runs Hutong elsewhere than on this machine, and watches it: containers, Kubernetes, Prometheus, Grafana."""
