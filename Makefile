@@ -1,7 +1,7 @@
 # What a clone needs is Python >= 3.11 (with venv) and make; all else is set up here, in .venv and .hutong, by the first target.
 #
 #   make demo      set up, run the demo, leave nothing running (KEEP=1 keeps the bus up)
-#   make test      set up, run the whole test suite          (ARGS="tests/unit -x" for a part of it)
+#   make test      set up, run the test suite   (LONG=1: clusters and long faults too; ARGS="tests/unit -x" for a part of it)
 #   make bench     Hutong beside its peers, on a bus of its own      (QUICK=1: three minutes; ARGS="--list" and others)
 #   make native    build the Rust transcoder (the other targets do it too, where there is a Rust toolchain)
 #   make fuzz      a million mutated values through both transcoders             (ARGS="--values 10000" for less)
@@ -36,10 +36,9 @@ test: $(NATIVE)
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@# Most tests share the cores; those that look at how fast a bus starts, and the demo, have them for themselves.
 	@$(BIN)/python -m pytest -q -n auto --dist loadscope tests/unit tests/behaviour
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/integration --ignore=tests/integration/test_embedded.py
-	@$(BIN)/python -m pytest -q tests/integration/test_embedded.py tests/e2e
+	@# Each file has a bus of its own. The longest come first, so that none of them is left to the end alone.
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(if $(LONG),-m "") tests/e2e tests/integration/test_coordinator_faults.py tests/integration
 endif
 
 bench: $(NATIVE)

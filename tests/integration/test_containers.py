@@ -29,7 +29,7 @@ from tests.integration.processes import ServiceProcess, await_true, hutong
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy/compose/kafka.sh"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 @dataclass(frozen=True, kw_only=True)

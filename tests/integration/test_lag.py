@@ -166,8 +166,8 @@ def delete_some(ledger: Ledger, topic: str, group: str) -> set[str]:
     place, records = next((place, some) for place, some in left.items() if len(some) > 5)
     start = records[5].offset()
     gone = {text(one, "ce_id") for one in records[:5]}
-    deleting = AdminClient(ledger.settings().client()).delete_records([TopicPartition(topic, place, start)])
-    for deleted in deleting.values():
+    admin = AdminClient(ledger.settings().client())
+    for deleted in admin.delete_records([TopicPartition(topic, place, start)]).values():
         assert deleted.result().low_watermark == start
     return gone
 

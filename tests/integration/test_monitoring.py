@@ -189,6 +189,7 @@ def test_alerts_of_frozen_and_stopped_services(watched: Watched) -> None:
     clears(watched, began, both)
 
 
+@pytest.mark.long
 def test_alerts_of_the_cluster(watched: Watched) -> None:
     """A broker that is frozen answers nobody and stops the services' steps; the registry is killed meanwhile.
 
