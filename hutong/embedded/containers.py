@@ -127,15 +127,14 @@ def _certify(authority: Authority, directory: Path, host: str) -> None:
 
 def _registry(authority: Authority, directory: Path, containers: Containers, passwords: Mapping[str, str]) -> None:
     _certify(authority, directory, containers.registry_host)
-    copies = str(min(3, len(containers.nodes)))
     common, topic = "apicurio.kafka.common.", "apicurio.kafkasql.topic."
     found = {
         "apicurio.storage.kind": "kafkasql",
         "apicurio.kafkasql.bootstrap.servers": containers.bootstrap_servers,
         "apicurio.events.kafka.topic": "kafkasql-events",  # made in any case; by this name the same rules cover it
         topic + "partitions": "1",
-        topic + "replication.factor": copies,
-        topic + "min.insync.replicas": "2" if copies == "3" else "1",
+        # It makes as many copies as there are brokers, three at most; told a number (replication.factor), 3.3.3 fails to start.
+        topic + "min.insync.replicas": "2" if len(containers.nodes) >= 3 else "1",
         common + "security.protocol": "SASL_SSL",
         common + "sasl.mechanism": "SCRAM-SHA-512",
         common + "sasl.jaas.config": f'{_SCRAM} required username="{REGISTRY}" password="{passwords[REGISTRY]}";',
