@@ -74,6 +74,7 @@ class Concern:
 
     def update(self, documents: dict[str, bytes]) -> None:
         """Take over the control topic's records."""
+        self._readers = {}  # of versions that nobody grants any more nothing is kept
         grants: dict[str, Grant] = {}
         reduced: dict[str, Grant] = {}
         unreadable: dict[str, tuple[str, HutongError]] = {}

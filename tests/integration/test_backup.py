@@ -19,7 +19,7 @@ from tests.behaviour.line import FI, MOVED, move
 from tests.integration.routers import RouterProcess, await_true, hutong
 from tests.integration.test_router import STATISTICS, ends, ids, read
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 def settings(home: Home, principal: str) -> Settings:
