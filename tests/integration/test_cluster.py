@@ -48,6 +48,7 @@ def settings(home: Home, principal: str) -> Settings:
     return Settings.resolve(principal, {"HUTONG_HOME": str(home.root)})
 
 
+@pytest.mark.long
 def test_the_line_and_a_case_run_over_tls(cluster: Home) -> None:
     """Applied, published, routed, received; a case opened, asked, answered and reported: with no setting but the home."""
     with tempfile.TemporaryDirectory() as schemas:
@@ -77,6 +78,7 @@ def test_the_line_and_a_case_run_over_tls(cluster: Home) -> None:
         router.stop()
 
 
+@pytest.mark.long
 def test_strangers_to_the_authority_get_nothing(cluster: Home, tmp_path: Path) -> None:
     """Without TLS, or trusting another authority, there is no metadata; the messages say what is wrong."""
     ours = settings(cluster, "operator")

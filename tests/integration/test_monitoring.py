@@ -133,6 +133,7 @@ def follow(
         assert not waiting, f"{waiting}; {watched.prometheus.alerts()}"
 
 
+@pytest.mark.long
 def test_alerts_of_what_flows(watched: Watched) -> None:
     """Agreements end, events flood quarantine, agencies fall silent, an application stands still, a transaction hangs."""
     began = time.monotonic()
@@ -162,6 +163,7 @@ def test_alerts_of_what_flows(watched: Watched) -> None:
     clears(watched, began, both | {"HutongLostToRetention"})
 
 
+@pytest.mark.long
 def test_alerts_of_a_router_that_is_stopped(watched: Watched) -> None:
     """Nothing is delivered, so freshness breaks its promise; when the router is back, it is kept again."""
     both = {"HutongRouterAway", "HutongServiceAway", "HutongFreshnessBudgetBurnsFast", "HutongFreshnessBudgetBurns"}
@@ -175,6 +177,7 @@ def test_alerts_of_a_router_that_is_stopped(watched: Watched) -> None:
     clears(watched, began, both)
 
 
+@pytest.mark.long
 def test_alerts_of_frozen_and_stopped_services(watched: Watched) -> None:
     """A router that is frozen does not answer; a monitor that has ended does not look."""
     both = {"HutongRouterAway", "HutongServiceAway", "HutongMonitorAway"}
