@@ -33,8 +33,10 @@ from bench.endurance import Endurance
 from bench.latency import Latency, Plan, latency
 from bench.measure import Measured, run
 from bench.workload import Workload
+from hutong.control.quotas import NO_QUOTA
 from hutong.embedded import down, up
 from hutong.home import Home
+from hutong.kafka.quotas import read_quotas, write_quotas
 
 _MAKERS: dict[str, Callable[[Case], list[Contender]]] = {
     "hutong": lambda _: [Hutong()],
@@ -181,7 +183,7 @@ def _contenders(case: Case, wanted: Sequence[str]) -> tuple[list[Contender], dic
 
 def _group(case: Case, contender: Contender, number: int | str) -> str:
     """A consumer group of a run's own, so that it begins at the first event."""
-    return f"hutong.bench.{case.name}.{contender.name.replace('_', '-').replace('@', '-')}.{number}"
+    return f"hutong.router.bench.{case.name}.{contender.name.replace('_', '-').replace('@', '-')}.{number}"
 
 
 def latencies(bus: Bus, folder: Path, *, quick: bool, rounds: int | None) -> dict[str, Any]:
@@ -219,6 +221,7 @@ def speed_of_sdk(bus: Bus, *, rounds: int) -> dict[str, Any]:
 
     command = [sys.executable, "-m", "hutong", "apply", "--schemas", "schemas"]
     subprocess.run(command, env=os.environ | {"HUTONG_HOME": str(bus.home.root)}, check=True, stdout=subprocess.DEVNULL)
+    write_quotas(bus.operator, dict.fromkeys(read_quotas(bus.operator) or {}, NO_QUOTA))  # not what is measured
     problem = sdk_peer.problem()
     figures = sdk.run(bus.home, "schemas", rounds, _SDK_EVENTS, beside=problem is None)
     document = report.sdk_document(figures, {"AvroSerializer, AvroDeserializer": problem} if problem else {})

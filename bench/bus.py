@@ -86,7 +86,7 @@ class Bus:
         environment = {"HUTONG_HOME": str(home.root)}
         self.home = home
         self.operator = Settings.resolve("operator", environment)
-        self.services = Settings.resolve("services", environment)
+        self.router = Settings.resolve("router", environment)
         self.producer = Producer(
             quiet(self.operator)
             | {
@@ -103,24 +103,32 @@ class Bus:
 
     def declare(self, workload: Workload) -> Declared:
         """Make the bus as the case declares it, and nothing else on it."""
-        contract, agreements = contract_of(workload), workload.agreements()
+        return self.declare_all([workload])[0]
+
+    def declare_all(self, workloads: Sequence[Workload]) -> list[Declared]:
+        """Make the bus as several cases declare it, with as many partitions as the first."""
+        contracts = [contract_of(workload) for workload in workloads]
+        agreements = [agreement for workload in workloads for agreement in workload.agreements()]
         base = read(_DECLARATIONS).catalogue
-        recipients = {code: _department(code) for code in sorted({agreement.recipient for agreement in agreements})}
+        parties = {*(agreement.recipient for agreement in agreements), *(contract.department for contract in contracts)}
         catalogue = Catalogue(
             timezone=base.timezone,
-            departments={**base.departments, **recipients},
-            contracts={contract.name: contract},
+            departments={**{code: _department(code) for code in sorted(parties)}, **base.departments},
+            contracts={contract.name: contract for contract in contracts},
             code_lists={},
             agreements={agreement.id: agreement for agreement in agreements},
             flows={},
             sources={},
         )
-        self._apply(catalogue, workload.case.partitions)
+        self._apply(catalogue, workloads[0].case.partitions)
+        return [self._declared(workload, contract) for workload, contract in zip(workloads, contracts, strict=True)]
+
+    def _declared(self, workload: Workload, contract: Contract) -> Declared:
         documents = read_all(self.operator, CONTROL_TOPIC)
         ids = {name: int(json.loads(document)["delivery_schema_id"]) for name, document in documents.items()}
         parties = tuple(
             workload.party(number, agreement, ids[agreement.id], bytes.fromhex(self.home.read_key(agreement.id) or ""))
-            for number, agreement in enumerate(agreements)
+            for number, agreement in enumerate(workload.agreements())
         )
         registered = RegistryAdmin.of(self.operator).latest(f"{contract.topic}-value")
         if registered is None:
@@ -229,7 +237,7 @@ def contract_of(workload: Workload) -> Contract:
     base = read(_DECLARATIONS).catalogue.contracts[_BASE]
     name = workload.case.contract
     schema = {**base.newest.schema, "hutong": {**base.newest.schema["hutong"], "contract": name}}
-    return replace(base, name=name, versions=(EventSchema(schema),))
+    return replace(base, name=name, department=name.rpartition(".")[0], versions=(EventSchema(schema),))
 
 
 def _department(code: str) -> Department:

@@ -49,7 +49,7 @@ class Endurance:
 
     def __init__(self, bus: Bus, declared: Declared, folder: Path) -> None:
         self._bus, self._declared = bus, declared
-        self._task: Task = task_of(bus, declared, group="hutong.bench.endurance", folder=folder)
+        self._task: Task = task_of(bus, declared, group="hutong.router.bench.endurance", folder=folder)
         self._places = bus.places([declared.topic])
         self._progress = Progress(bus.operator, self._task.group, self._places)
 

@@ -23,8 +23,9 @@ from bench.bus import Bus, Declared, Place, Progress, quiet
 from bench.contenders.contender import Contender
 from bench.measure import task_of
 from hutong.home import write_private
+from hutong.kafka.settings import Settings
 
-__all__ = ["Latency", "Plan", "latency"]
+__all__ = ["Latency", "Plan", "latency", "steady"]
 
 _START_SECONDS = 120.0
 _VALUES = 5_000  # made beforehand, and sent again and again
@@ -77,7 +78,7 @@ def latency(bus: Bus, declared: Declared, contender: Contender, plan: Plan, *, g
             if time.monotonic() > deadline:
                 raise SystemExit(f"{contender.name} did not begin within {_START_SECONDS:g} s; see {running.log}")
             time.sleep(0.05)
-        return _steady(bus, declared, plan, folder)
+        return steady(bus, declared, plan, folder)
     finally:
         running.stop()
         progress.close()
@@ -89,11 +90,20 @@ def _values(declared: Declared) -> list[bytes]:
     return [declared.frame + workload.value(number) for number in range(min(_VALUES, workload.case.events))]
 
 
-def _steady(bus: Bus, declared: Declared, plan: Plan, folder: Path) -> Latency | None:
-    """Publisher and reader, each a process of its own; the rate is kept from the first moment."""
+def steady(bus: Bus, declared: Declared, plan: Plan, folder: Path, *, settings: Settings | None = None) -> Latency | None:
+    """Publisher and reader, each a process of its own; the rate is kept from the first moment.
+
+    Args:
+        bus: the bus.
+        declared: the case; whoever routes it is at work.
+        plan: how it is measured.
+        folder: for the processes' orders.
+        settings: of who publishes; the operator by default. What is read is read by the operator.
+    """
     events = int(plan.rate * (plan.warm_seconds + plan.seconds))
     orders = {
         "client": quiet(bus.operator),
+        "publisher": quiet(settings or bus.operator),
         "topic": declared.topic,
         "frame": declared.frame.hex(),
         "values": [value.hex() for value in _values(declared)],
@@ -121,7 +131,7 @@ def _steady(bus: Bus, declared: Declared, plan: Plan, folder: Path) -> Latency |
 
 def publish(orders: dict[str, Any]) -> None:
     """Publish at the rate, as the SDK does; an event's id is its number and when it was sent, in ns."""
-    producer = Producer(orders["client"] | {"linger.ms": 5, "acks": "all", "enable.idempotence": True})
+    producer = Producer(orders["publisher"] | {"linger.ms": 5, "acks": "all", "enable.idempotence": True})
     values = [bytes.fromhex(value) for value in orders["values"]]
     keys = [key.encode() for key in orders["keys"]]
     headers: list[tuple[str, bytes]] = [(name, value.encode()) for name, value in orders["headers"]]

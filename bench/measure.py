@@ -2,7 +2,9 @@
 
 The clock is the same for all. It starts at the first commit past a third of the events, so that starting up, the first slow
 transaction and a just-in-time compiler's warming are nobody's loss. It ends at the last commit that left events on every
-partition, so that nobody waits for company that has gone; where that is less than half of the way, at the end.
+partition, so that nobody waits for company that has gone; where that is less than half of the way, at the end. Of a contender
+whose threads or processes commit apart, a partition's progress between two of its commits counts as even: else the moment between
+one's commit and another's would hold a second's work of both.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +21,7 @@ from bench.check import Expected, deliveries
 from bench.contenders.contender import Contender, Running, Task
 from bench.workload import untraced
 
-__all__ = ["Measured", "Sample", "run", "task_of", "window"]
+__all__ = ["Measured", "Sample", "even", "run", "task_of", "window"]
 
 _EVERY_SECONDS = 0.05
 _PATIENCE_SECONDS = 240.0
@@ -35,7 +38,7 @@ class Sample(NamedTuple):
     """
 
     seconds: float
-    committed: tuple[int, ...]
+    committed: tuple[float, ...]
     cpu_seconds: float
 
 
@@ -80,7 +83,7 @@ def run(bus: Bus, declared: Declared, contender: Contender, expected: Expected, 
         found = map(untraced, found)
     repeated = expected.compare(found, exactly_once=contender.exactly_once)
     bus.forget(bus.ends(declared.destinations))
-    first, last = window(samples, tuple(goal.values()))
+    first, last = window(even(samples) if running.commits_apart else samples, tuple(goal.values()))
     events = sum(last.committed) - sum(first.committed)
     rate = events / (last.seconds - first.seconds)
     return Measured(
@@ -94,7 +97,7 @@ def run(bus: Bus, declared: Declared, contender: Contender, expected: Expected, 
 
 def task_of(bus: Bus, declared: Declared, *, group: str, folder: Path) -> Task:
     """The task of routing a case on a bus."""
-    settings, operator = bus.services, bus.operator
+    settings, operator = bus.router, bus.operator
     return Task(declared=declared, home=bus.home, settings=settings, operator=operator, group=group, folder=folder)
 
 
@@ -112,6 +115,20 @@ def _watch(running: Running, progress: Progress, goal: tuple[int, ...]) -> list[
             raise SystemExit(f"{sum(committed)} of {sum(goal)} events after {_PATIENCE_SECONDS:g} s; see {running.log}")
         time.sleep(_EVERY_SECONDS)
     raise AssertionError("progress never ends")
+
+
+def even(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples, with each partition's progress between two of its commits spread evenly over the time between them."""
+    columns = []
+    for values in zip(*(sample.committed for sample in samples), strict=True):
+        moves = [0, *(at for at in range(1, len(values)) if values[at] != values[at - 1]), len(values) - 1]
+        column = list(values)
+        for before, after in pairwise(moves):
+            start, end = samples[before].seconds, samples[after].seconds
+            for at in range(before + 1, after):
+                column[at] += (values[after] - values[before]) * (samples[at].seconds - start) / (end - start)
+        columns.append(column)
+    return [sample._replace(committed=committed) for sample, committed in zip(samples, zip(*columns, strict=True), strict=True)]
 
 
 def window(samples: Sequence[Sample], goal: tuple[int, ...]) -> tuple[Sample, Sample]:

@@ -210,7 +210,7 @@ class Workload:
         return (
             ("ce_specversion", b"1.0"),
             ("ce_id", f"0193a5c0-{number >> 16 & 0xFFFF:04x}-7000-8000-{number:012x}".encode()),
-            ("ce_source", b"urn:hutong:bench.registry"),
+            ("ce_source", f"urn:hutong:{self.case.contract.rpartition('.')[0]}".encode()),
             ("ce_type", self.case.contract.encode()),
             ("ce_time", f"2026-11-03T09:30:{number // 1000 % 60:02d}.{number % 1000:03d}Z".encode()),
             ("content-type", b"application/avro"),

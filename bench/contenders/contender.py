@@ -77,11 +77,13 @@ class Running:
         log: what they print.
         processes: all of them.
         onlookers: what ends those who watch.
+        commits_apart: whether threads or processes commit each for itself.
     """
 
     log: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     onlookers: list[Callable[[], None]] = field(default_factory=list)
+    commits_apart: bool = False
 
     def add(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         """Start one more process."""

@@ -46,7 +46,7 @@ class Hutong:
 
     def start(self, task: Task) -> Running:
         """Start the routers."""
-        running = Running(log=task.folder / f"{task.group}.log")
+        running = Running(log=task.folder / f"{task.group}.log", commits_apart=self.routers > 1)
         variables: dict[str, str] = {}
         if self.traces:
             sink = Sink()

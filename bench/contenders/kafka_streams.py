@@ -84,16 +84,21 @@ class KafkaStreams:
     def start(self, task: Task) -> Running:
         """Start the process."""
         config = _config(task.settings, task.group) | {"state.dir": str(task.folder / "state")}
-        plan = write_plan(task, streams=config | (_tuned(len(task.declared.destinations)) if self.tuned else {}))
-        running = Running(log=task.folder / f"{task.group}.log")
+        tuned = _tuned(len(task.declared.destinations), writes=task.declared.workload.case.fan_out > 0) if self.tuned else {}
+        plan = write_plan(task, streams=config | tuned)
+        running = Running(log=task.folder / f"{task.group}.log", commits_apart=True)
         running.add([java(), *_JAVA, "-cp", f"{_classes()}:{_class_path()}", "Router", str(plan)], environment())
         return running
 
 
-def _tuned(topics: int) -> dict[str, str]:
-    """The settings for so many destinations: each has a batch under way, and all must fit the producer's buffer."""
+def _tuned(topics: int, *, writes: bool) -> dict[str, str]:
+    """The settings for so many destinations: each has a batch under way, and all must fit the producer's buffer.
+
+    Where nothing is written a commit costs it next to nothing, and one in a second is too few to be timed: so its default there.
+    """
     batch = int(_TUNED["producer.buffer.memory"]) // (2 * topics)
-    return _TUNED | {"producer.batch.size": str(min(_LARGEST_BATCH, max(_SMALLEST_BATCH, batch)))}
+    sizes = {"producer.batch.size": str(min(_LARGEST_BATCH, max(_SMALLEST_BATCH, batch)))}
+    return _TUNED | sizes | ({} if writes else {"commit.interval.ms": "100"})
 
 
 def _config(settings: Settings, group: str) -> dict[str, str]:

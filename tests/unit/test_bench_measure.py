@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.endurance import longest_pause
-from bench.measure import Sample, window
+from bench.measure import Sample, even, window
 
 
 def samples(*committed: tuple[int, int]) -> list[Sample]:
@@ -37,6 +37,16 @@ def test_one_transaction_is_no_rate() -> None:
     """How long it took includes starting up."""
     with pytest.raises(SystemExit, match="give the case more events"):
         window(samples((0, 0), (50, 50)), (50, 50))
+
+
+def test_two_who_commit_apart_are_not_timed_between_their_commits() -> None:
+    """Each does 10 a second: between one's commit and the other's nothing but a tenth of a second's work was done."""
+    moments = [(0.0, (0, 0)), (1.0, (10, 0)), (1.1, (10, 10)), (2.0, (20, 10)), (2.1, (20, 20)), (3.0, (30, 20)), (3.1, (30, 30))]
+    seen = even([Sample(seconds, committed, 0.0) for seconds, committed in moments])
+    assert [round(sum(sample.committed), 1) for sample in seen] == [0.0, 19.1, 21.0, 39.0, 41.0, 59.0, 60.0]
+    first, last = window(seen, (30, 30))
+    rate = (sum(last.committed) - sum(first.committed)) / (last.seconds - first.seconds)
+    assert rate == pytest.approx(20.0)
 
 
 def test_the_longest_pause_is_any_partitions() -> None:
