@@ -1,10 +1,13 @@
-"""From a record on a delivery topic to data: the frame's schema looked up once, the Avro value read, as a mapping or a model.
+"""From a record on a topic to data: the frame's schema looked up once, the Avro value read, as a mapping or a model.
 
-Neighbours: ``subscription`` calls this for every record; ``contracts.framing`` has the frame.
+Good bytes take the quick way. The rest is walked by the guard before fastavro sees it: fastavro trusts its input, and the
+coordinator reads what departments have published. Neighbours: ``subscription`` calls this for every record; ``contracts.framing``
+has the frame.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -13,18 +16,21 @@ from typing import Any
 import fastavro
 from fastavro.read import SchemaResolutionError
 
-from hutong.contracts.avro import Parsed, Schema, parse
+from hutong.contracts.avro import Parsed, Schema, kind, parse
 from hutong.contracts.decoder import UNREADABLE, compile_read
 from hutong.contracts.framing import FRAME_BYTES, unframe
 from hutong.contracts.shape import fingerprint
 from hutong.errors import ConfigurationError, DeclarationError, MalformedEvent
 from hutong.model import RootRecord
+from hutong.transcode.guard import compile_guard
 from hutong.transport import Schemas
 
 __all__ = ["Decoder", "models_of"]
 
-_UNREADABLE = (EOFError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError, RecursionError, struct.error)
-"""All that fastavro raises on bytes that are not of the schema; none of it says anything else."""
+_UNREADABLE = (EOFError, ValueError, LookupError, TypeError, ArithmeticError, struct.error)
+"""All that fastavro raises on bytes that have no value in Python; none of it says anything else."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a field; another part of a path is a map's key, which may be somebody's number
 
 
 class Decoder:
@@ -59,16 +65,24 @@ class Decoder:
         if schema is None:
             raise MalformedEvent("unknown_schema", f"the registry has no schema with id {schema_id}")
         try:
-            parsed = parse(schema)
+            return self._compiled(parse(schema), schema_id)
+        except MalformedEvent:
+            raise
         except DeclarationError as error:
             raise MalformedEvent("unknown_schema", f"schema {schema_id}: {error.problem}") from None
+        except Exception as error:  # noqa: BLE001 - whoever may register can register anything, also what only looks like a schema
+            raise MalformedEvent("unknown_schema", f"schema {schema_id} is of no use ({type(error).__name__})") from None
+
+    def _compiled(self, parsed: Parsed, schema_id: int) -> Callable[[bytes], Any]:
+        if kind(parsed.root) != "record":
+            raise MalformedEvent("unknown_schema", f"schema {schema_id} is no record's, so it is no event's")
         if not self._models:
             return _quick_reader(parsed)
         name = parsed.root["name"] if isinstance(parsed.root, dict) and "name" in parsed.root else ""
         model = self._model(name)
         wanted = parse(model.avro_schema)
         same = fingerprint(wanted) == fingerprint(parsed)
-        return _model_reader(_quick_reader(parsed) if same else _plain_reader(parsed.root, wanted.root), model)
+        return _model_reader(_quick_reader(parsed) if same else _plain_reader(parsed, wanted.root), model)
 
     def _model(self, record: str) -> type[RootRecord]:
         if len(self._models) == 1:
@@ -81,8 +95,8 @@ class Decoder:
 
 
 def _quick_reader(parsed: Parsed) -> Callable[[bytes], Any]:
-    """Generated code reads what is as it should be; fastavro reads the rest, and says what is wrong."""
-    quick, thorough = compile_read(parsed), _plain_reader(parsed.root, None)
+    """Generated code reads what is as it should be; the guard and fastavro read the rest, and say what is wrong."""
+    quick, thorough = compile_read(parsed), _plain_reader(parsed, None)
     if quick is None:
         return thorough
 
@@ -95,12 +109,15 @@ def _quick_reader(parsed: Parsed) -> Callable[[bytes], Any]:
     return read
 
 
-def _plain_reader(writer: Schema, reader: Schema | None) -> Callable[[bytes], Any]:
+def _plain_reader(writer: Parsed, reader: Schema | None) -> Callable[[bytes], Any]:
+    guard, root = compile_guard(writer), writer.root
+
     def read(value: bytes) -> Any:
+        guard(value, FRAME_BYTES)
         stream = BytesIO(value)
         stream.seek(FRAME_BYTES)
         try:
-            data = fastavro.schemaless_reader(stream, writer, reader, return_record_name=True, return_record_name_override=True)
+            return fastavro.schemaless_reader(stream, root, reader, return_record_name=True, return_record_name_override=True)
         except SchemaResolutionError:
             raise MalformedEvent(
                 "schema_mismatch", "the value's schema cannot be read as the model's: write the model again"
@@ -109,9 +126,6 @@ def _plain_reader(writer: Schema, reader: Schema | None) -> Callable[[bytes], An
             raise MalformedEvent(
                 "undecodable", f"the value is not readable as its schema says ({type(error).__name__})"
             ) from None
-        if stream.tell() != len(value):
-            raise MalformedEvent("undecodable", f"the value has {len(value) - stream.tell()} bytes too many")
-        return data
 
     return read
 
@@ -124,7 +138,7 @@ def _model_reader(read: Callable[[bytes], Any], model: type[RootRecord]) -> Call
             return model.from_data(read(value))
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            path = ".".join(map(str, first["loc"]))
+            path = ".".join(str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in first["loc"])
             raise MalformedEvent("model", f"{model.__name__}: field {path or '(whole event)'}: {first['msg']}") from None
 
     return read_model

@@ -27,6 +27,7 @@ from hutong.contracts.contract import (
     event_type_name,
     milliseconds,
 )
+from hutong.contracts.excess import excess
 from hutong.contracts.finding import Finding
 from hutong.contracts.matching import Version, field_findings, read_version
 from hutong.contracts.rulebook import key_findings, key_of, rule_findings, rules_of
@@ -114,7 +115,10 @@ def _version(
         found = [Finding(problem=f.problem, place=f.place, field=f.field) for f in faults(document.data)]
         if collected.findings(found or _name_findings(document.data, department, event), document):
             return None
-        return read_version(number, document.data, parse(document.data)), document
+        parsed = parse(document.data)
+        if collected.findings(excess(document.data, parsed), document):
+            return None
+        return read_version(number, document.data, parsed), document
     return None
 
 

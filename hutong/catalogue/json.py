@@ -10,6 +10,7 @@ import json
 import re
 from bisect import bisect_right
 from json.decoder import scanstring  # type: ignore[attr-defined]
+from math import inf
 from typing import Any
 
 from hutong.catalogue.document import MAX_DEPTH, Document, Path
@@ -18,6 +19,7 @@ from hutong.errors import DeclarationError
 __all__ = ["read_json"]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_LONGEST_NUMBER = 400  # the longest double that JSON's writers spell out has some 300
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
 
 
@@ -65,14 +67,24 @@ class _Reader:
                 scalar = _SCALAR.match(self.text, at)
                 if not scalar:
                     raise self.refusal("this is not valid JSON: a value is expected here", at)
-                return json.loads(scalar.group()), scalar.end()
+                return self.scalar(scalar.group(), at), scalar.end()
 
     def string(self, at: int) -> tuple[str, int]:
         try:
             text, end = scanstring(self.text, at + 1, True)
         except json.JSONDecodeError as error:
             raise self.refusal(f"this is not valid JSON: {error.msg}", at) from None
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise self.refusal("the text holds one half of a character (a lone surrogate), which UTF-8 cannot carry", at)
         return str(text), int(end)
+
+    def scalar(self, text: str, at: int) -> Any:
+        if len(text) > _LONGEST_NUMBER:
+            raise self.refusal(f"the number has more than {_LONGEST_NUMBER} characters", at)
+        value = json.loads(text)
+        if value in (inf, -inf):
+            raise self.refusal("the number is too large for a double", at)
+        return value
 
     def array(self, at: int, path: Path) -> tuple[list[Any], int]:
         items: list[Any] = []

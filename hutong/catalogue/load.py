@@ -71,7 +71,7 @@ def read(directory: Path | str) -> Reading:
     sources.update({("flow", name): document for name, (_, document) in flows.items()})
     catalogue = Catalogue(
         timezone=departments.timezone if departments else "UTC",
-        departments={one.code: one for one in departments.departments} if departments else {},
+        departments=departments.by_code() if departments else {},
         contracts={name: one for name, (one, _) in sorted(contracts.items())},
         code_lists={id_: one for id_, (one, _) in sorted(code_lists.items())},
         agreements={id_: one for id_, (one, _) in sorted(agreements.items())},
@@ -89,9 +89,6 @@ def _departments(root: Path, collected: Collected) -> tuple[Departments | None, 
             return None, None
         problems = [Finding(problem=text, place=("departments", i, key)) for i, key, text in departments.problems()]
         collected.findings(problems, document)
-        for i, outer in departments.nested():
-            text = f"the code continues {outer}'s, whose consumer groups may then take names of this department's"
-            collected.findings([Finding(problem=text, place=("departments", i, "code"), warning=True)], document)
         return departments, document
     return None, None
 

@@ -16,6 +16,7 @@ from hutong.errors import DeclarationError
 
 __all__ = [
     "MAX_DEPTH",
+    "MAX_DIGITS",
     "NUMBERS",
     "PRIMITIVES",
     "Parsed",
@@ -36,6 +37,9 @@ Schema = Any
 MAX_DEPTH = 64
 """Levels of nesting that a value of a recursive type may have. Deeper ones are refused by writers and readers alike: they cost
 stack, and no record of an administration needs them."""
+
+MAX_DIGITS = 1000
+"""Digits that a decimal may have. Avro has no limit; with a million of them, every event would cost a second."""
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 NUMBERS = frozenset({"int", "long", "float", "double"})
@@ -73,7 +77,31 @@ def parse(schema: Schema) -> Parsed:
         raise DeclarationError(f"the Avro schema uses the type {error.name!r}, which it does not define") from None
     except (SchemaParseException, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DeclarationError(f"this is not a valid Avro schema: {error}") from None
+    for problem in _beyond_use(root):
+        raise DeclarationError(f"this is not a valid Avro schema: {problem}")
     return Parsed(root=root, named=named)
+
+
+def _beyond_use(schema: Schema) -> Iterator[str]:
+    """What fastavro lets pass, and whoever writes code from a schema must not take: it may be of anybody's making."""
+    if isinstance(schema, list):
+        for branch in schema:
+            yield from _beyond_use(branch)
+    elif isinstance(schema, dict):
+        if schema.get("logicalType") == "decimal":
+            precision, scale = schema.get("precision"), schema.get("scale", 0)
+            if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision <= MAX_DIGITS:
+                yield f"a decimal has 1 to {MAX_DIGITS} digits, and no more of them behind the point"
+        if "size" in schema and (type(schema["size"]) is not int or schema["size"] < 0):
+            yield "a size is a number of bytes"
+        if not all(isinstance(symbol, str) for symbol in schema.get("symbols", ())):
+            yield "a symbol is a text"
+        for field in schema.get("fields", ()):
+            if not isinstance(field["name"], str):
+                yield "a field's name is a text"
+            yield from _beyond_use(field["type"])
+        for part in ("items", "values", "type"):
+            yield from _beyond_use(schema.get(part))
 
 
 def kind(schema: Schema) -> str:

@@ -164,7 +164,8 @@ class _Resolution:
         return False
 
     def enum(self, reader: dict[str, Any], writer: dict[str, Any], path: str) -> None:
-        unknown = [symbol for symbol in writer["symbols"] if symbol not in reader["symbols"]]
+        known = set(reader["symbols"])
+        unknown = [symbol for symbol in writer["symbols"] if symbol not in known]
         if unknown and "default" not in reader:
             self.fail(path, "symbols", f"the reader's enum lacks {', '.join(unknown)} and has no default symbol")
 

@@ -120,6 +120,8 @@ class _Writer:
 
     def new(self, prefix: str) -> str:
         self.count += 1
+        if self.count > _MAX_LINES:
+            raise _TooRare
         return f"{prefix}{self.count}"
 
     def named(self, prefix: str, value: Any) -> str:
@@ -206,6 +208,8 @@ class _Writer:
     def items(self, schema: dict[str, Any]) -> str:
         """The name of a function for an array or a map."""
         is_map = kind(schema) == "map"
+        if not is_map and not _takes_bytes(self.parsed, schema["items"]):
+            raise _TooRare  # some bytes may stand for any number of items; the guard counts them
         body: list[str] = []
         key = self.leaf(body, "   ", "string") if is_map else ""
         value = self.value(body, "   ", schema["values" if is_map else "items"])
@@ -213,15 +217,30 @@ class _Writer:
         self.functions += [
             f"def {name}(b, p):",
             f" all = {'{}' if is_map else '[]'}",
+            " count = 0",
             " while True:",
             *(f"  {line}" for line in _NUMBER),
-            "  if n == 0: return all, p",
-            "  if not 0 < n <= len(b): raise Doubt",  # an item of no bytes may come any number of times: fastavro's business
+            "  if n == 0: break",
+            "  if not 0 < n <= len(b): raise Doubt",
+            "  count += n",
             "  for _ in range(n):",
             *body,
             f"   all[{key}] = {value}" if is_map else f"   all.append({value})",
+            " if len(all) != count: raise Doubt",  # a key came twice
+            " return all, p",
         ]
         return name
+
+
+def _takes_bytes(parsed: Parsed, schema: Schema) -> bool:
+    """Whether every value of a type, which is not recursive, takes a byte at least."""
+    schema = parsed.resolve(schema)
+    match kind(schema):
+        case "record":
+            return any(_takes_bytes(parsed, field["type"]) for field in schema["fields"])
+        case "fixed":
+            return bool(schema["size"])
+    return not is_null(schema)
 
 
 _NUMBER = ("n = b[p]", "if n < 128:", " p += 1", " n = n >> 1 ^ -(n & 1)", "else: n, p = varint(b, p)")

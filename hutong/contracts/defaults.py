@@ -38,6 +38,7 @@ _FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+_LONGEST = 300  # characters; what is wrong in a branch of a branch of a union would be told of in all of them
 _DAY = 86_400
 _SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999, as far as calendars of programs go
 
@@ -59,64 +60,85 @@ _RANGES = {
 
 def default_problem(value: Any, schema: Schema, named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:
     """What is wrong with a default, or None. ``schema`` must be well formed, ``named`` hold its named types by full name."""
-    if isinstance(schema, list):
-        problems = [default_problem(value, branch, named, namespace) for branch in schema]
-        return None if None in problems else f"none of the union's branches takes it ({'; '.join(filter(None, problems))})"
-    if isinstance(schema, str) and schema not in PRIMITIVES:
-        full = schema if "." in schema or not namespace else f"{namespace}.{schema}"
-        return default_problem(value, named[full], named, full.rpartition(".")[0])
-    name = schema if isinstance(schema, str) else schema["type"]
-    if name in _FITS:
-        fits, words = _FITS[name]
-        if not fits(value):
-            return f"expected {words}"
-        return _meaning_problem(value, schema.get("logicalType")) if isinstance(schema, dict) else None
-    assert isinstance(schema, dict)  # noqa: S101 - strings were dealt with above
-    return _complex_problem(value, schema, named, namespace)
+    return _Judge(named).problem(value, schema, namespace)
 
 
-def _meaning_problem(value: Any, logical: str | None) -> str | None:
+def _meaning_problem(value: Any, schema: dict[str, Any]) -> str | None:
     """Logical types leave out values that their base type has."""
-    if logical in _RANGES:
-        low, high = _RANGES[logical]
-        return None if low <= value <= high else f"the number is no {logical}"
-    if logical == "uuid":
-        try:
-            UUID(value)
-        except ValueError:
-            return "expected a UUID"
+    match schema.get("logicalType"), schema["type"]:
+        case str(logical), _ if logical in _RANGES:
+            low, high = _RANGES[logical]
+            return None if low <= value <= high else f"the number is no {logical}"
+        case "uuid", "string":
+            try:
+                UUID(value)
+            except ValueError:
+                return "expected a UUID"
+        case "decimal", _:
+            unscaled = int.from_bytes(value.encode("latin-1"), "big", signed=True)
+            if abs(unscaled) >= 10 ** schema["precision"]:
+                return f"the decimal has more than {schema['precision']} digits"
     return None
 
 
-def _complex_problem(value: Any, schema: dict[str, Any], named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:
-    match schema["type"]:
-        case "enum":
-            return None if value in schema["symbols"] else "expected a symbol of the enum"
-        case "fixed":
-            good = _byte_text(value) and len(value) == schema["size"]
-            return None if good else f"expected text of {schema['size']} characters from 0 to 255"
-        case "array":
-            if not isinstance(value, list):
-                return "expected an array"
-            return next(filter(None, (default_problem(item, schema["items"], named, namespace) for item in value)), None)
-        case "map":
-            if not isinstance(value, dict):
-                return "expected an object"
-            return next(filter(None, (default_problem(v, schema["values"], named, namespace) for v in value.values())), None)
-        case _:
-            return _record_problem(value, schema, named, namespace)
+class _Judge:
+    """Judges one default. What a value is to a type is found out once: unions in unions would ask for it again and again."""
 
+    def __init__(self, named: Mapping[str, dict[str, Any]]) -> None:
+        self._named = named
+        self._found: dict[tuple[int, int, str], str | None] = {}  # both live as long as the judge does
 
-def _record_problem(value: Any, schema: dict[str, Any], named: Mapping[str, dict[str, Any]], namespace: str) -> str | None:
-    if not isinstance(value, dict):
-        return "expected an object"
-    own = schema.get("namespace", namespace)
-    for field in schema["fields"]:
-        name = field["name"]
-        if name in value:
-            problem = default_problem(value[name], field["type"], named, own)
-        else:
-            problem = None if "default" in field else "it is missing and has no default of its own"
-        if problem:
-            return f"{name}: {problem}"
-    return None
+    def problem(self, value: Any, schema: Schema, namespace: str) -> str | None:
+        place = (id(value), id(schema), namespace)
+        if place not in self._found:
+            problem = self._problem(value, schema, namespace)
+            self._found[place] = problem and problem[:_LONGEST]
+        return self._found[place]
+
+    def _problem(self, value: Any, schema: Schema, namespace: str) -> str | None:
+        if isinstance(schema, list):
+            problems = [self.problem(value, branch, namespace) for branch in schema]
+            return None if None in problems else f"none of the union's branches takes it ({'; '.join(filter(None, problems))})"
+        if isinstance(schema, str) and schema not in PRIMITIVES:
+            full = schema if "." in schema or not namespace else f"{namespace}.{schema}"
+            return self.problem(value, self._named[full], full.rpartition(".")[0])
+        name = schema if isinstance(schema, str) else schema["type"]
+        if name in _FITS:
+            fits, words = _FITS[name]
+            if not fits(value):
+                return f"expected {words}"
+            return _meaning_problem(value, schema) if isinstance(schema, dict) else None
+        assert isinstance(schema, dict)  # noqa: S101 - strings were dealt with above
+        return self._complex_problem(value, schema, namespace)
+
+    def _complex_problem(self, value: Any, schema: dict[str, Any], namespace: str) -> str | None:
+        match schema["type"]:
+            case "enum":
+                return None if value in schema["symbols"] else "expected a symbol of the enum"
+            case "fixed":
+                good = _byte_text(value) and len(value) == schema["size"]
+                return _meaning_problem(value, schema) if good else f"expected text of {schema['size']} characters from 0 to 255"
+            case "array":
+                if not isinstance(value, list):
+                    return "expected an array"
+                return next(filter(None, (self.problem(item, schema["items"], namespace) for item in value)), None)
+            case "map":
+                if not isinstance(value, dict):
+                    return "expected an object"
+                return next(filter(None, (self.problem(v, schema["values"], namespace) for v in value.values())), None)
+            case _:
+                return self._record_problem(value, schema, namespace)
+
+    def _record_problem(self, value: Any, schema: dict[str, Any], namespace: str) -> str | None:
+        if not isinstance(value, dict):
+            return "expected an object"
+        own = schema.get("namespace", namespace)
+        for field in schema["fields"]:
+            name = field["name"]
+            if name in value:
+                problem = self.problem(value[name], field["type"], own)
+            else:
+                problem = None if "default" in field else "it is missing and has no default of its own"
+            if problem:
+                return f"{name}: {problem}"
+        return None

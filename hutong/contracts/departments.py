@@ -12,16 +12,40 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-__all__ = ["RESERVED_PRINCIPALS", "Department", "Departments", "code_problem"]
+from hutong.principals import RESERVED
 
-RESERVED_PRINCIPALS = frozenset({"operator", "services", "monitor", "ANONYMOUS"})
-"""Kafka principals that the bus itself uses."""
+__all__ = ["DEFAULT_QUOTA", "Department", "Departments", "Quota", "code_problem"]
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Limit = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.ASCII)
 _CONTACT = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|https?://\S+|tel:\+?[0-9-]+")
 _MAX_CODE = 80  # topic names have 249 characters, and hold a code beside a channel's or an event's name
+
+
+class Quota(BaseModel):
+    """What a department may ask of each broker; what is left out stays as it is for all.
+
+    Attributes:
+        publish_mb_per_s: megabytes (10^6 bytes) of published batches, as they are on the wire, compressed.
+        receive_mb_per_s: megabytes that are read.
+        request_percent: of one thread of the broker, on an average: 100 is a whole one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    publish_mb_per_s: Limit | None = None
+    receive_mb_per_s: Limit | None = None
+    request_percent: Limit | None = None
+
+    def under(self, other: Quota | None) -> Quota:
+        """This one, where the other says nothing else."""
+        return self if other is None else self.model_copy(update=other.model_dump(exclude_none=True))
+
+
+DEFAULT_QUOTA = Quota(publish_mb_per_s=0.5, receive_mb_per_s=20, request_percent=100)
+"""Of every department for which ``departments.yaml`` says nothing else."""
 
 
 class Department(BaseModel):
@@ -32,6 +56,7 @@ class Department(BaseModel):
         name: language code -> name.
         head: language code -> the accountable post, not a person.
         contact: e-mail, URL or ``tel:`` of those who look after its data.
+        quota: what it may ask of each broker, where that is not what all others may.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +65,7 @@ class Department(BaseModel):
     name: Annotated[dict[str, Text], Field(min_length=1)]
     head: Annotated[dict[str, Text], Field(min_length=1)]
     contact: Text
+    quota: Quota | None = None
 
     @field_validator("contact")
     @classmethod
@@ -54,12 +80,14 @@ class Departments(BaseModel):
 
     Attributes:
         timezone: IANA name of the zone in which validity days begin and end.
+        quota: what every department may ask of each broker, where it has no quota of its own.
         departments: the parties, in the order of the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     timezone: str
+    quota: Quota | None = None
     departments: Annotated[tuple[Department, ...], Field(min_length=1)]
 
     @field_validator("timezone")
@@ -71,6 +99,11 @@ class Departments(BaseModel):
             raise ValueError(f"{name!r} is no IANA time zone such as Europe/Helsinki") from None
         return name
 
+    def by_code(self) -> dict[str, Department]:
+        """The parties by code, each with the quota that is meant for it."""
+        common = self.quota or Quota()
+        return {one.code: one.model_copy(update={"quota": common.under(one.quota)}) for one in self.departments}
+
     def problems(self) -> Iterator[tuple[int, str, str]]:
         """What single entries cannot show, as (position, key, problem)."""
         seen: dict[str, int] = {}
@@ -81,15 +114,6 @@ class Departments(BaseModel):
                 yield i, "code", f"{department.code} is declared twice; remove one"
             seen.setdefault(department.code, i)
 
-    def nested(self) -> Iterator[tuple[int, str]]:
-        """Departments whose code continues another's, as (position, the other's code)."""
-        codes = {department.code for department in self.departments}
-        for i, department in enumerate(self.departments):
-            words = department.code.split(".")
-            for outer in (".".join(words[:n]) for n in range(1, len(words))):
-                if outer in codes:
-                    yield i, outer
-
 
 def code_problem(code: str) -> str | None:
     """What is wrong with a department's code, or None."""
@@ -97,6 +121,6 @@ def code_problem(code: str) -> str | None:
         return "a department's code is lower-case words of letters, digits and _, each beginning with a letter, joined by dots"
     if len(code) > _MAX_CODE:
         return f"a department's code has at most {_MAX_CODE} characters"
-    if code in RESERVED_PRINCIPALS or code.split(".")[0] == "hutong":
+    if code in RESERVED or code.split(".")[0] == "hutong":
         return f"{code} is a name that the bus itself uses; choose another"
     return None

@@ -19,7 +19,7 @@ from hutong.contracts.avro import Parsed, Schema, is_null, is_recursive, kind, l
 from hutong.contracts.binary import LENGTHS, Dates, Memo, decimal_writer, leaf_writer, lengths, text_writer, varint_writer
 from hutong.contracts.default_values import default_value
 from hutong.contracts.extension import native_pack
-from hutong.contracts.identifiers import checker
+from hutong.contracts.identifiers import LONGEST, checker
 from hutong.contracts.rules import ATTRIBUTE, FieldRules
 from hutong.contracts.validation import compile_field
 from hutong.contracts.values import RANGES, Broken
@@ -105,6 +105,8 @@ class _Writer:
 
     def new(self, prefix: str) -> str:
         self.count += 1
+        if self.count > _MAX_LINES:
+            raise _TooRare
         return f"{prefix}{self.count}"
 
     def named(self, prefix: str, value: Any) -> str:
@@ -262,7 +264,8 @@ class _Writer:
         if rules.pattern is not None:
             out.append(f"{pad}if {self.named('p', re.compile(rules.pattern).fullmatch)}(x) is None: raise Doubt")
         if rules.identifier is not None:
-            out.append(f"{pad}if not {self.named('i', checker(rules.identifier))}(x){exemption}: raise Doubt")
+            check = self.named("i", checker(rules.identifier))
+            out.append(f"{pad}if len(x) > {LONGEST} or not {check}(x){exemption}: raise Doubt")
         size, encoded, table = self.new("o"), self.new("o"), self.named("l", lengths(lead))
         long = f"{lead!r} + varint(n)" if lead else "varint(n)"
         out += [f"{pad}{encoded} = x.encode()", f"{pad}n = len({encoded})"]

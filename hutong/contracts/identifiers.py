@@ -17,16 +17,17 @@ from operator import mul
 
 from hutong.errors import ConfigurationError
 
-__all__ = ["checker"]
+__all__ = ["LONGEST", "checker"]
 
 _NAME = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]*)?")
 _REMEMBERED = 16_384
+LONGEST = 64  # characters; no standard's number has half as many
 _INSTALL = "pip install 'hutong[identifiers]'"
 
 
 @cache
 def checker(name: str) -> Callable[[str], bool]:
-    """The check for a standard: text -> whether it is a valid number of it.
+    """The check for a standard: text -> whether it is a valid number of it. It remembers texts: give it none beyond ``LONGEST``.
 
     Raises:
         ConfigurationError: the library is not installed, or has no such number.

@@ -148,7 +148,8 @@ def _code_list_findings(
     symbols = list(lists[name].symbols)
     for enum in enums:
         if list(enum["symbols"]) != symbols:
-            missing, extra = [s for s in symbols if s not in enum["symbols"]], [s for s in enum["symbols"] if s not in symbols]
+            ours, theirs = set(enum["symbols"]), set(symbols)
+            missing, extra = [s for s in symbols if s not in ours], [s for s in enum["symbols"] if s not in theirs]
             parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(extra)} besides"] * bool(extra)
             difference = " and ".join(parts) or "has them in another order"
             yield version.finding(usage, f"the enum's symbols are not those of the code list {name}: it {difference}")

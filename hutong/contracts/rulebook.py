@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hutong.contracts.avro import kind, logical
+from hutong.contracts.backtracking import TooComplex, explodes
 from hutong.contracts.codelists import CodeList
 from hutong.contracts.contract import ContractDocument, Described, described
 from hutong.contracts.definitions import Usage
 from hutong.contracts.finding import Finding
 from hutong.contracts.identifiers import checker
 from hutong.contracts.matching import Version
-from hutong.contracts.rules import FieldRules
+from hutong.contracts.rules import LONGEST_TEXT, FieldRules
 from hutong.errors import ConfigurationError
 
 __all__ = ["key_findings", "key_of", "rule_findings", "rules_of"]
@@ -89,7 +90,7 @@ def _option_findings(one: Described, usage: Usage) -> Iterator[Finding]:
         if name == "pattern" and is_text:
             problem = _pattern_problem(value)
         elif name in _LENGTHS and is_text:
-            problem = None if type(value) is int and value >= 0 else f"{name} is a number of characters from 0"
+            problem = None if type(value) is int and 0 <= value <= LONGEST_TEXT else f"{name} is a number of characters from 0"
         elif name in _BOUNDS and is_number and plain:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             problem = None if number else f"{name} is a number"
@@ -107,7 +108,11 @@ def _option_findings(one: Described, usage: Usage) -> Iterator[Finding]:
 def _pattern_problem(value: Any) -> str | None:
     try:
         re.compile(value)
-    except (re.error, TypeError) as error:
+        if explodes(value):
+            return "the pattern repeats what fits a text in many ways; give it one way, as in [a-z]+(-[a-z]+)*"
+    except TooComplex:
+        return "the pattern is too long to be judged; check a part of the text, or declare a code list"
+    except (re.error, TypeError, RecursionError, OverflowError) as error:
         return f"the pattern is no regular expression: {error}"
     return None
 

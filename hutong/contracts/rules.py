@@ -10,10 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ATTRIBUTE", "Classification", "FieldRules"]
+__all__ = ["ATTRIBUTE", "LONGEST_TEXT", "Classification", "FieldRules"]
 
 ATTRIBUTE = "hutong"
 """The Avro schema attribute that holds Hutong's facts."""
+
+LONGEST_TEXT = 2**31 - 1
+"""Characters that a text may be said to have; more than any event holds, and a number that every part of this can count."""
 
 Classification = Literal["public", "internal", "personal", "sensitive"]
 
@@ -42,8 +45,8 @@ class FieldRules(BaseModel):
     code_list: Annotated[str | None, Field(alias="codeList")] = None
     codes: tuple[str, ...] | None = None
     pattern: str | None = None
-    min_length: Annotated[int | None, Field(alias="minLength")] = None
-    max_length: Annotated[int | None, Field(alias="maxLength")] = None
+    min_length: Annotated[int | None, Field(alias="minLength", ge=0, le=LONGEST_TEXT)] = None
+    max_length: Annotated[int | None, Field(alias="maxLength", ge=0, le=LONGEST_TEXT)] = None
     minimum: float | None = None
     maximum: float | None = None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import fastavro
 
-from hutong.contracts.avro import Schema, parse
+from hutong.contracts.avro import Parsed, Schema, kind, parse
 from hutong.contracts.encoder import UNSURE, Forms, Pack, compile_pack
 from hutong.contracts.rules import ATTRIBUTE
 from hutong.contracts.validation import compile_check
@@ -58,10 +58,16 @@ class EventSchema:
         self.schema: Schema = schema
         self.contract = str(facts["contract"])
         self.department = self.contract.rpartition(".")[0]
-        self.version = int(facts["version"])
+        try:
+            self.version = int(facts["version"])
+        except (TypeError, ValueError):
+            raise DeclarationError("the Avro schema is not a contract's: its version is no number") from None
         self.key = tuple(str(path) for path in facts["key"])
         self.parsed = parse(schema)
         self._key_paths = [path.split(".") for path in self.key]
+        for path in self._key_paths:
+            if not _leads_to_a_field(self.parsed, path):
+                raise DeclarationError(f"the key names {'.'.join(path)}, which is no field of the schema")
         self._check = compile_check(self.parsed)
 
     @property
@@ -136,3 +142,17 @@ class EventSchema:
             io.BytesIO(body), self.parsed.root, None, return_record_name=True, return_record_name_override=True
         )
         return value
+
+
+def _leads_to_a_field(parsed: Parsed, path: list[str]) -> bool:
+    """Whether records alone lead there."""
+    schema: Schema = parsed.root
+    for segment in path:
+        schema = parsed.resolve(schema)
+        if not isinstance(schema, dict) or kind(schema) != "record":
+            return False
+        found = [field["type"] for field in schema["fields"] if field["name"] == segment]
+        if not found:
+            return False
+        schema = found[0]
+    return True

@@ -7,18 +7,21 @@ or raises ``ContractViolation`` with the exact path. Neighbours: ``rules`` has t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hutong.contracts.avro import MAX_DEPTH, Parsed, Schema, is_null, is_recursive, kind
 from hutong.contracts.default_values import default_value
-from hutong.contracts.identifiers import checker as identifier_checker
+from hutong.contracts.identifiers import LONGEST, checker
 from hutong.contracts.rules import ATTRIBUTE, FieldRules
 from hutong.contracts.values import Broken, Check, leaf_check, text, type_name
 
 __all__ = ["compile_check", "compile_field", "compile_rules"]
 
 _MISSING = object()
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # of a field; what cannot be one may be somebody's number or name
+_LEAVES = frozenset({str, int, float, bool, bytes, type(None)})  # most of what there is, and quicker to tell from a mapping
+_MOST_PARTS = 1_000_000  # each takes a byte at least, and an event has no more
 
 
 def compile_check(parsed: Parsed) -> Check:
@@ -49,17 +52,25 @@ def compile_field(schema: Schema, rules: FieldRules) -> Check:
 
 
 def _refuse_deeper_than(value: Any, limit: int) -> None:
-    """Only a recursive schema lets a value nest without end; the walk itself must not recurse then."""
-    level = [value]
+    """Only a recursive schema lets a value nest without end; the walk itself must not recurse then.
+
+    A list may hold itself, or one list twice on every level: what is the same is looked at once a level, and counted as often as
+    it would be written.
+    """
+    level = {id(value): (value, 1)}
+    parts = 0
     for _ in range(limit):
-        level = [
-            item
-            for outer in level
-            for item in (outer.values() if isinstance(outer, Mapping) else outer)
-            if isinstance(item, (Mapping, list, tuple))
-        ]
-        if not level:
+        below: dict[int, tuple[Any, int]] = {}
+        for outer, times in level.values():
+            for item in outer.values() if isinstance(outer, Mapping) else outer:
+                if type(item) not in _LEAVES and isinstance(item, (Mapping, list, tuple)):
+                    below[id(item)] = (item, below.get(id(item), (item, 0))[1] + times)
+        if not below:
             return
+        parts += sum(times for _, times in below.values())
+        if parts > _MOST_PARTS:
+            raise Broken("size", f"has more than {_MOST_PARTS:,} records, lists and maps in it")
+        level = below
     raise Broken("depth", f"nested more than {limit} levels deep")
 
 
@@ -99,7 +110,7 @@ class _Compiler:
                 raise Broken(
                     "unknown_field",
                     f"the contract has no such field in this version; known are {', '.join(sorted(known))}",
-                ).below(f".{unknown[:64]}")
+                ).below(f".{unknown if _NAME.fullmatch(unknown) else '?'}")
             out = {}
             for key, test, default, segment in fields:
                 item = value.get(key, default)
@@ -183,47 +194,44 @@ def _exemptions(schema: dict[str, Any]) -> dict[str, str]:
 
 
 def _with_rules(check: Check, rules: FieldRules) -> Check:
-    tests = list(_rule_tests(rules))
+    tests = tuple(_rule_tests(rules))
 
     def checked(value: Any) -> Any:
         value = check(value)
         if value is not None:
-            for test in tests:
-                test(value)
+            for holds, rule, problem in tests:
+                if not holds(value):
+                    raise Broken(rule, problem)
         return value
 
     return checked
 
 
-def _rule_tests(rules: FieldRules) -> list[Callable[[Any], None]]:
-    tests: list[Callable[[Any], None]] = []
-
-    def add(rule: str, holds: Callable[[Any], bool], problem: str) -> None:
-        def test(value: Any) -> None:
-            if not holds(value):
-                raise Broken(rule, problem)
-
-        tests.append(test)
-
+def _rule_tests(rules: FieldRules) -> Iterator[tuple[Callable[[Any], bool], str, str]]:
+    """Whether a value keeps a rule, the rule's name, and what is wrong with one that does not."""
     if rules.minimum is not None or rules.maximum is not None:
         low, high = rules.minimum, rules.maximum
-        add(
-            "range",
+        yield (
             lambda value: (low is None or value >= low) and (high is None or value <= high),
+            "range",
             f"must be between {low if low is not None else 'any'} and {high if high is not None else 'any'}",
         )
     if rules.min_length is not None or rules.max_length is not None:
         shortest, longest = rules.min_length or 0, rules.max_length if rules.max_length is not None else 2**31
-        add("length", lambda value: shortest <= len(value) <= longest, f"must have {shortest} to {longest} characters")
+        yield lambda value: shortest <= len(value) <= longest, "length", f"must have {shortest} to {longest} characters"
     if rules.pattern is not None:
         pattern = re.compile(rules.pattern)
-        add("pattern", lambda value: pattern.fullmatch(value) is not None, f"must match the pattern {rules.pattern}")
+        yield lambda value: pattern.fullmatch(value) is not None, "pattern", f"must match the pattern {rules.pattern}"
     if rules.codes is not None:
         codes = frozenset(rules.codes)
-        add("code_list", codes.__contains__, f"must be a code of the list {rules.code_list}")
+        yield codes.__contains__, "code_list", f"must be a code of the list {rules.code_list}"
     if rules.identifier is not None:
-        add("identifier", identifier_checker(rules.identifier), f"is not a valid {rules.identifier} number")
-    return tests
+        is_number = checker(rules.identifier)
+        yield (
+            lambda value: len(value) <= LONGEST and is_number(value),
+            "identifier",
+            f"is not a valid {rules.identifier} number",
+        )
 
 
 def _array(item: Check) -> Check:

@@ -7,11 +7,12 @@ with a space, a default of the wrong type. Neighbours: ``avro`` parses what is w
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hutong.contracts.avro import PRIMITIVES, Schema
+from hutong.contracts.avro import MAX_DIGITS, PRIMITIVES, Schema
 from hutong.contracts.defaults import default_problem
 
 __all__ = ["LOGICAL_TYPES", "Fault", "Place", "faults", "full_name"]
@@ -38,6 +39,7 @@ LOGICAL_TYPES: dict[str, frozenset[str]] = {
 }
 """Logical type -> the types that it goes with."""
 
+_MOST_BYTES = 1_000_000  # no event has more
 _FIXED_SIZES = {"uuid": 16, "duration": 12}
 
 
@@ -99,8 +101,8 @@ class _Walk:
                 self.enum(schema, place, path)
             case "fixed":
                 size = schema.get("size")
-                if type(size) is not int or size < 1:
-                    self.fail("a fixed needs 'size', a number of bytes from 1", (*place, "size"), path)
+                if type(size) is not int or not 1 <= size <= _MOST_BYTES:
+                    self.fail(f"a fixed needs 'size', a number of bytes from 1 to {_MOST_BYTES:,}", (*place, "size"), path)
             case "array" | "map":
                 inner = "items" if name == "array" else "values"
                 if inner in schema:
@@ -165,7 +167,7 @@ class _Walk:
         if not isinstance(symbols, list) or not symbols or not all(isinstance(s, str) and _NAME.fullmatch(s) for s in symbols):
             self.fail("an enum needs 'symbols', a list of names of letters, digits and _", (*place, "symbols"), path)
             return
-        if doubled := sorted({s for s in symbols if symbols.count(s) > 1}):
+        if doubled := sorted(symbol for symbol, times in Counter(symbols).items() if times > 1):
             self.fail(f"the symbol {doubled[0]} is there twice", (*place, "symbols"), path)
         if "default" in schema and schema["default"] not in symbols:
             self.fail("the enum's default is none of its symbols", (*place, "default"), path)
@@ -186,7 +188,7 @@ class _Walk:
 
     def branch_label(self, branch: Any) -> str:
         # Readers match named types by the name without namespace, so that is what must differ.
-        if isinstance(branch, dict) and branch.get("type") not in _NAMED:
+        if isinstance(branch, dict) and str(branch.get("type")) not in _NAMED:
             return str(branch.get("type"))
         name = branch.get("name") if isinstance(branch, dict) else branch
         return str(name).rpartition(".")[2]
@@ -205,7 +207,7 @@ def full_name(name: str, namespace: str) -> str:
 
 def _logical_problems(schema: dict[str, Any]) -> Iterator[str]:
     name, base = schema["logicalType"], schema["type"]
-    if name not in LOGICAL_TYPES:
+    if not isinstance(name, str) or name not in LOGICAL_TYPES:
         yield f"{name!r} is no logical type of Avro; known are {', '.join(LOGICAL_TYPES)}"
         return
     if base not in LOGICAL_TYPES[name]:
@@ -215,9 +217,14 @@ def _logical_problems(schema: dict[str, Any]) -> Iterator[str]:
         yield f"a {name} in a fixed needs a size of {_FIXED_SIZES[name]} bytes"
     if name == "decimal":
         precision, scale = schema.get("precision"), schema.get("scale", 0)
-        if type(precision) is not int or precision < 1:
-            yield "a decimal needs 'precision', a number of digits from 1"
+        if type(precision) is not int or not 1 <= precision <= MAX_DIGITS:
+            yield f"a decimal needs 'precision', a number of digits from 1 to {MAX_DIGITS}"
         elif type(scale) is not int or not 0 <= scale <= precision:
             yield "a decimal's 'scale' is a number from 0 to its precision"
-        elif base == "fixed" and type(schema.get("size")) is int and 10**precision > 1 << (8 * schema["size"] - 1):
+        elif base == "fixed" and type(schema.get("size")) is int and not _holds(schema["size"], precision):
             yield f"{precision} digits do not fit {schema['size']} bytes"
+
+
+def _holds(size: int, digits: int) -> bool:
+    """Whether so many bytes are enough for every number of so many digits."""
+    return size > digits or 10**digits <= 1 << (8 * size - 1)  # a digit takes less than half a byte

@@ -2,7 +2,7 @@
 
 ``/health/live`` follows the run loop, so that a stuck service is seen; ``/health/ready`` says whether it does its work now;
 ``/metrics`` is what Prometheus reads, as OpenMetrics where it asks for that. Neighbours: ``loop`` beats, services set ready,
-``addresses`` writes down where the pages are.
+``bounded_server`` answers whatever is sent, ``addresses`` writes down where the pages are.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +22,7 @@ from prometheus_client.registry import Collector
 from hutong.errors import ConfigurationError
 from hutong.home import Home
 from hutong.runtime.addresses import announce
+from hutong.runtime.bounded_server import BoundedHandler, BoundedServer
 from hutong.runtime.exposition import page
 from hutong.runtime.settings import ServiceSettings
 from hutong.runtime.stop import Stop
@@ -126,11 +126,10 @@ class HealthServer:
     def __init__(self, health: Health, own: ServiceSettings) -> None:
         handler = type("Handler", (_Handler,), {"health": health})
         try:
-            self._server = _Server((own.host, own.port), handler)
+            self._server = BoundedServer((own.host, own.port), handler)
         except OSError as error:
             place = f"{own.host}:{own.port} ({error.strerror})"
             raise ConfigurationError(f"cannot listen on {place}; choose another with --port") from None
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._collector = ProcessCollector(health, own)
         REGISTRY.register(self._collector)
@@ -145,37 +144,35 @@ class HealthServer:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing: whoever asked has hung up, and the log is for what the service does."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     health: Health
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the library's name
         path, _, query = self.path.partition("?")
         if path == "/health/live":
-            self._answer(*self.health.live())
+            self._facts(*self.health.live())
         elif path == "/health/ready":
-            self._answer(*self.health.ready())
+            self._facts(*self.health.ready())
         elif path == "/metrics":
-            accept, encodings = self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")
-            self._send(HTTPStatus.OK, *page(REGISTRY, query, accept, encodings))
+            self._metrics(query)
         else:
-            self.send_error(HTTPStatus.NOT_FOUND, "there are /health/live, /health/ready and /metrics")
+            self.refuse(HTTPStatus.NOT_FOUND, "there are /health/live, /health/ready and /metrics")
 
-    def _answer(self, well: bool, facts: dict[str, Any]) -> None:
+    do_HEAD = do_GET  # noqa: N815
+
+    def _metrics(self, query: str) -> None:
+        if not _PAGES.acquire(blocking=False):
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "others are waiting for this page; ask again")
+            return
+        try:
+            made = page(REGISTRY, query, self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", ""))
+        finally:
+            _PAGES.release()
+        self.answer(HTTPStatus.OK, *made)
+
+    def _facts(self, well: bool, facts: dict[str, Any]) -> None:
         status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-        self._send(status, {"Content-Type": "application/json"}, json.dumps({"ok": well, **facts}).encode())
+        self.answer(status, {"Content-Type": "application/json"}, json.dumps({"ok": well, **facts}).encode())
 
-    def _send(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """A line for every scrape would be all that one sees."""
+_PAGES = threading.BoundedSemaphore(4)  # at once; each costs the interpreter as much as some thousand events

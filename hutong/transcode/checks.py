@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
-__all__ = ["RANGES", "BadValue", "blocks", "decimal", "uuid_text", "varint"]
+__all__ = ["RANGES", "BadValue", "blocks", "decimal", "entries", "uuid_text", "varint"]
 
 MAX_EMPTY_ITEMS = 64
 """Items of zero bytes (nulls, empty records) that an array may have: they cost time and memory that no byte pays for."""
@@ -76,6 +76,25 @@ def blocks(data: bytes, position: int, depth: int, item: Callable[[bytes, int, i
             raise BadValue("a block's byte count is wrong")
 
 
+def entries(data: bytes, position: int, depth: int, value: Callable[[bytes, int, int], int]) -> int:
+    """A map's blocks; a key may come once, since one reader keeps the first of two values and another the last."""
+    keys: set[bytes] = set()
+
+    def entry(data: bytes, position: int, depth: int) -> int:
+        length, position = varint(data, position)
+        if length < 0:
+            raise BadValue("a length is negative")
+        key = data[position : position + length]
+        if not key.isascii():
+            key.decode()
+        if key in keys:
+            raise BadValue("a map has a key twice")
+        keys.add(key)
+        return value(data, position + length, depth)
+
+    return blocks(data, position, depth, entry)
+
+
 def decimal(unscaled: bytes, precision: int) -> None:
     """Whether a decimal's number has no more digits than its type says."""
     if abs(int.from_bytes(unscaled, "big", signed=True)) >= 10**precision:
@@ -83,10 +102,10 @@ def decimal(unscaled: bytes, precision: int) -> None:
 
 
 def uuid_text(text: bytes) -> None:
-    """Whether a text is a UUID as it is written (RFC 9562, section 4)."""
+    """Whether a text is a UUID in the one form in which it is written: with hyphens, in lower case (RFC 9562, section 4)."""
     try:
-        if len(text) == 36 and str(UUID(text.decode())) == text.decode().lower():
+        if len(text) == 36 and str(UUID(text.decode())) == text.decode():
             return
     except ValueError:
         pass
-    raise BadValue("a UUID is not in the form of one")
+    raise BadValue("a UUID is not written in its usual form, in lower case")

@@ -105,7 +105,7 @@ class ReferenceTranscoder:
         Args:
             key: the Kafka key.
             value: the framed Avro value.
-            moments: earliest and latest instant at which an agreement must be in force, ms since the epoch.
+            moments: when the event was published, and now, ms since the epoch: an agreement must be in force at both.
 
         Raises:
             MalformedEvent: the value is not exactly one value of the schema, or the key is not its key.
@@ -189,7 +189,7 @@ def run_plans(
         source: what the entries' ``make`` takes.
         key: the event's key.
         data: what row conditions and keys look at.
-        moments: earliest and latest instant at which an agreement must be in force.
+        moments: when the event was published, and now.
         result: takes outputs and failures.
     """
     bodies: dict[str, bytes] = {}

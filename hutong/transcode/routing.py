@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from hutong.agreements.grant import Grant
+from hutong.agreements.keys import ALWAYS, KeyPeriod, Published, fingerprint
 from hutong.agreements.plan import Plan
 from hutong.contracts.framing import unframe
 from hutong.contracts.schema import EventSchema
@@ -79,7 +80,7 @@ class RoutingTable:
 
     Args:
         grants: agreement id -> grant.
-        secrets: agreement id -> pseudonym key.
+        secrets: name of a pseudonym key (an agreement's first one has its id) -> the key.
         unreadable: agreement id -> (contract, why), for agreements that are there and cannot be read.
         before: the table that this one follows; what it compiled of unchanged agreements is taken from it, so that a change
             costs what it changes.
@@ -106,7 +107,7 @@ class RoutingTable:
             lost.setdefault(contract, {})[name] = error
         for contract in by_contract.keys() | lost.keys():
             own = by_contract.get(contract, {})
-            keys = {name: secrets.get(name) for name in own}
+            keys = {key.name: secrets.get(key.name) for grant in own.values() for key, _ in grant.key_periods}
             known = before._contracts.get(contract) if before else None
             if known is None or known.grants != own or known.secrets != keys or known.lost != lost.get(contract, {}):
                 known = _ContractTable(contract, own, keys, lost.get(contract, {}), known)
@@ -185,32 +186,43 @@ class _ContractTable:
         self.contract, self.grants, self.secrets, self.lost = contract, grants, secrets, lost
         self.source, self.type = source_of(contract.rpartition(".")[0]).encode(), contract.encode()
         self.unusable: dict[str, HutongError] = dict(lost)
+        self._failed: list[tuple[str, Published]] = [(name, ALWAYS) for name in lost]
         self._compiled: dict[str, _Compiled] = {}
         self._headers: dict[str, tuple[str, bytes]] = {}
         versions: dict[int, VersionPlans] = {}
-        for name in grants:
-            try:
-                made = self._compile(versions, name, before)
-            except Exception as error:  # noqa: BLE001 - one agreement that cannot be compiled must not stop the others
-                self.unusable[name] = error if isinstance(error, HutongError) else DeclarationError(type(error).__name__)
-                continue
-            versions[made.reader.version].add(made.plan)
-            self._compiled[name] = made
+        for name, grant in grants.items():
             self._headers[name] = ("ce_agreement", name.encode())
+            for key, published in grant.key_periods:
+                try:
+                    made = self._compile(versions, grant, key, published, before)
+                except Exception as error:  # noqa: BLE001 - one agreement that cannot be compiled must not stop the others
+                    self.unusable[name] = error if isinstance(error, HutongError) else DeclarationError(type(error).__name__)
+                    self._failed.append((name, published))
+                    continue
+                versions[made.reader.version].add(made.plan)
+                self._compiled[key.name] = made
         self._versions = list(versions.values())
         self._transcoders: dict[int, tuple[EventSchema, Transcoder]] = {}
         for writer, known in list(before._transcoders.values()) if before else ():
             self._transcoders[id(writer)] = (writer, transcoder(writer, self._versions, known))
 
-    def _compile(self, versions: dict[int, VersionPlans], name: str, before: _ContractTable | None) -> _Compiled:
-        grant, secret = self.grants[name], self.secrets[name]
-        known = before._compiled.get(name) if before else None
+    def _compile(
+        self,
+        versions: dict[int, VersionPlans],
+        grant: Grant,
+        key: KeyPeriod,
+        published: Published,
+        before: _ContractTable | None,
+    ) -> _Compiled:
+        secret = self.secrets[key.name]
+        known = before._compiled.get(key.name) if before else None
         if known is not None and known.secret == secret and (known.grant is grant or known.grant == grant):
             version = versions.setdefault(known.reader.version, VersionPlans(reader=known.reader))
             if version.reader is known.reader:
                 return known
         version = self._version(versions, grant, before)
-        return _Compiled(grant, secret, version.reader, Plan(grant, version.reader, _secret(name, secret)))
+        plan = Plan(grant, version.reader, _secret(grant.agreement.id, key, secret), published)
+        return _Compiled(grant, secret, version.reader, plan)
 
     def _version(self, versions: dict[int, VersionPlans], grant: Grant, before: _ContractTable | None) -> VersionPlans:
         """The granted version; grants of the same version share one parsed schema, with the table before too."""
@@ -223,13 +235,13 @@ class _ContractTable:
         return version
 
     def route(self, key: bytes, value: bytes, headers: Headers, writer: EventSchema, appended_ms: int, now_ms: int) -> Routed:
-        moments = (min(appended_ms, now_ms), max(appended_ms, now_ms))
+        moments = (appended_ms, now_ms)
         return self._routed(self.transcoder(writer).transcode(key, value, moments), headers, moments)
 
     def route_rest(
         self, key: bytes, value: bytes, headers: Headers, writer: EventSchema, appended_ms: int, now_ms: int
     ) -> Routed:
-        moments = (min(appended_ms, now_ms), max(appended_ms, now_ms))
+        moments = (appended_ms, now_ms)
         known = self.transcoder(writer)
         rest = known.rest if isinstance(known, NativeTranscoder) else None
         made = Transcoded([], []) if rest is None else rest.transcode_guarded(key, value, moments)
@@ -244,9 +256,9 @@ class _ContractTable:
         ]
         quarantined = [Quarantined(*told(failure), failure.agreement) for failure in failures]
         quarantined += [
-            Quarantined("unusable_agreement", str(error), name)
-            for name, error in self.unusable.items()
-            if name not in self.grants or self.grants[name].in_force(moments)
+            Quarantined("unusable_agreement", str(self.unusable[name]), name)
+            for name, (first, end) in self._failed
+            if first <= moments[0] < end and (name not in self.grants or self.grants[name].in_force(moments))
         ]
         return Routed(deliveries, quarantined, len(self.grants) + len(self.lost))
 
@@ -257,10 +269,14 @@ class _ContractTable:
         return known[1]
 
 
-def _secret(agreement: str, secret: bytes | None) -> bytes:
+def _secret(agreement: str, key: KeyPeriod, secret: bytes | None) -> bytes:
     if secret is None:
         raise DeclarationError(
-            f"the pseudonym key of agreement {agreement} is not here; run hutong apply, or copy it to this router"
+            f"the pseudonym key of agreement {agreement} is not here; run hutong apply, or copy it to this router: {key.name}"
+        )
+    if key.fingerprint not in (None, fingerprint(secret)):
+        raise DeclarationError(
+            f"the pseudonym key of agreement {agreement} here is another one than its own; copy the right one: {key.name}"
         )
     return secret
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hutong.contracts.avro import MAX_DEPTH, Parsed, Schema, is_null, kind, logical
-from hutong.transcode.checks import RANGES, BadValue, blocks, decimal, uuid_text, varint
+from hutong.transcode.checks import RANGES, BadValue, blocks, decimal, entries, uuid_text, varint
 
 __all__ = ["Walk", "compile_walk"]
 
@@ -31,6 +31,7 @@ def compile_walk(parsed: Parsed, marks: Sequence[str]) -> Walk:
         "BadValue": BadValue,
         "blocks": blocks,
         "decimal": decimal,
+        "entries": entries,
         "uuid_text": uuid_text,
         "varint": varint,
     }
@@ -91,7 +92,7 @@ class _Writer:
             case "array":
                 return [f"p = blocks(b, p, d + 1, {self.function(schema['items'])})"]
             case "map":
-                return [f"p = blocks(b, p, d + 1, {self.entry(schema['values'])})"]
+                return [f"p = entries(b, p, d + 1, {self.function(schema['values'])})"]
             case _ if path is not None:
                 inner: list[str] = []
                 self.fields(inner, schema, path)
@@ -125,11 +126,6 @@ class _Writer:
         else:
             body = self.value(schema)
         return self.define(name, body)
-
-    def entry(self, values: Schema) -> str:
-        """A function for a map's key and value."""
-        text = ["if not b[p:p + n].isascii(): b[p:p + n].decode()", "p += n"]
-        return self.define(self.new_name(), [*_count("a length"), *text, *self.value(values)])
 
     def new_name(self) -> str:
         self.count += 1

@@ -2,6 +2,8 @@
 //!
 //! Neighbours: `places` are filled here and read by `emit`, `rows` and `key`.
 
+use std::collections::HashSet;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -125,11 +127,17 @@ impl Types {
                 self.walk(*branch, data, end, depth, places)
             }
             Type::Array(items) => self.walk_blocks(data, at, |this, p| this.walk(*items, data, p, depth + 1, &mut Vec::new())),
-            Type::Map(values) => self.walk_blocks(data, at, |this, p| {
-                let (start, end) = span(data, p)?;
-                std::str::from_utf8(&data[start..end]).map_err(|_| Left)?;
-                this.walk(*values, data, end, depth + 1, &mut Vec::new())
-            }),
+            Type::Map(values) => {
+                let mut keys = Keys::default();
+                self.walk_blocks(data, at, |this, p| {
+                    let (start, end) = span(data, p)?;
+                    std::str::from_utf8(&data[start..end]).map_err(|_| Left)?;
+                    if !keys.is_new(&data[start..end]) {
+                        return Err(Left);
+                    }
+                    this.walk(*values, data, end, depth + 1, &mut Vec::new())
+                })
+            }
             Type::Record(fields) => {
                 if depth > MAX_DEPTH {
                     return Err(Left);
@@ -201,6 +209,29 @@ impl Types {
     /// Calls a function with the start of each item of an array or map that the walk has seen; it returns the item's end.
     pub fn each(&self, data: &[u8], at: usize, mut item: impl FnMut(&Types, usize) -> Walked) -> Walked {
         self.walk_blocks(data, at, |this, position| item(this, position))
+    }
+}
+
+/// The keys of a map so far. A few are compared one by one; more are hashed, with a seed that nobody can know.
+#[derive(Default)]
+struct Keys<'a> {
+    few: Vec<&'a [u8]>,
+    many: HashSet<&'a [u8]>,
+}
+
+impl<'a> Keys<'a> {
+    const FEW: usize = 16;
+
+    fn is_new(&mut self, key: &'a [u8]) -> bool {
+        if self.few.len() < Self::FEW {
+            let new = !self.few.contains(&key);
+            self.few.push(key);
+            return new;
+        }
+        if self.many.is_empty() {
+            self.many.extend(&self.few);
+        }
+        self.many.insert(key)
     }
 }
 
@@ -308,10 +339,11 @@ fn check_decimal(bytes: &[u8], precision: Option<u32>) -> Result<(), Left> {
     if 10u128.checked_pow(precision).is_none_or(|limit| number < limit) { Ok(()) } else { Err(Left) }
 }
 
+/// Whether a text is a UUID in lower case, the one form in which it is written.
 fn is_uuid(text: &[u8]) -> bool {
     text.len() == 36
         && text.iter().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
         })
 }

@@ -145,7 +145,7 @@ impl Run<'_> {
             if sampled.is_some() && transcoder.has_rest {
                 return Ok((at, Some(Stop::Left))); // one hand for all of its deliveries
             }
-            let moments = (event.appended_ms.min(self.now_ms), event.appended_ms.max(self.now_ms));
+            let moments = (event.appended_ms, self.now_ms);
             if transcoder.run(event.key.get(), event.value.get(), moments, &mut scratch).is_err() {
                 return Ok((at, Some(Stop::Left)));
             }

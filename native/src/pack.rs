@@ -12,6 +12,9 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 use crate::avro::put_varint;
 use crate::identity::Identity;
 
+/// Characters, as `hutong.contracts.identifiers` has it: what is longer is no number of any standard.
+const LONGEST_NUMBER: usize = 64;
+
 enum Form {
     Null,
     Boolean,
@@ -255,6 +258,7 @@ fn put_text<'py>(text: &Text, value: &Bound<'py, PyAny>, around: Option<&Bound<'
         sure(!matches.bind(py).call1((value,))?.is_none())?;
     }
     if let Some((identity, unverified)) = &text.identifier {
+        sure(string.len()? <= LONGEST_NUMBER)?; // the check remembers texts
         sure(identity.is_valid(value, content)? || is_exempt(unverified.as_ref(), around)?)?;
     }
     put_string(content, out);

@@ -2,6 +2,7 @@
 //!
 //! Neighbours: `transcoder` holds many of these; `hutong.transcode.native` writes what is read here.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hmac::Mac;
@@ -92,6 +93,8 @@ pub struct Steps {
     pub agreement: String,
     pub from_ms: i64,
     pub until_ms: i64,
+    /// The publications that its pseudonym key is for.
+    pub published: Range<i64>,
     pub frame: Vec<u8>,
     pub key: DeliveryKey,
     pub rows: Vec<Row>,
@@ -129,13 +132,14 @@ pub struct Plan {
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (writer, *, topic, agreement, valid, frame, key, rows, indexed, emit, signature))]
+    #[pyo3(signature = (writer, *, topic, agreement, valid, published, frame, key, rows, indexed, emit, signature))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         writer: Py<Writer>,
         topic: String,
         agreement: String,
         valid: (i64, i64),
+        published: (i64, i64),
         frame: Vec<u8>,
         key: &Bound<'_, PyAny>,
         rows: &Bound<'_, PyAny>,
@@ -149,7 +153,8 @@ impl Plan {
         let key = DeliveryKey::read(key, places)?;
         let emit = Emit::read(emit, types)?;
         let (from_ms, until_ms) = valid;
-        let steps = Steps { topic, agreement, from_ms, until_ms, frame, key, rows, indexed, emit, signature };
+        let published = published.0..published.1;
+        let steps = Steps { topic, agreement, from_ms, until_ms, published, frame, key, rows, indexed, emit, signature };
         Ok(Plan { writer, steps: Arc::new(steps) })
     }
 }

@@ -12,7 +12,6 @@ pub enum TextOf {
     Bytes,
     Fixed,
     Date,
-    Uuid,
 }
 
 impl TextOf {
@@ -25,7 +24,6 @@ impl TextOf {
             "bytes" => TextOf::Bytes,
             "fixed" => TextOf::Fixed,
             "date" => TextOf::Date,
-            "uuid" => TextOf::Uuid,
             other => return Err(PyValueError::new_err(format!("no text of {other}"))),
         })
     }
@@ -46,10 +44,6 @@ impl TextOf {
             TextOf::Date => {
                 let (year, month, day) = civil(varint(data, start)?.0);
                 take(format!("{year:04}-{month:02}-{day:02}").as_bytes());
-            }
-            TextOf::Uuid => {
-                let (from, to) = span(data, start)?;
-                take(&data[from..to].to_ascii_lowercase());
             }
         }
         Ok(())

@@ -84,11 +84,11 @@ impl Transcoder {
         py: Python<'py>,
         key: &[u8],
         value: &[u8],
-        earliest_ms: i64,
-        latest_ms: i64,
+        appended_ms: i64,
+        now_ms: i64,
     ) -> Option<Vec<Delivery<'py>>> {
         let mut scratch = Scratch::default();
-        self.run(key, value, (earliest_ms, latest_ms), &mut scratch).ok()?;
+        self.run(key, value, (appended_ms, now_ms), &mut scratch).ok()?;
         let made = scratch.made.iter().map(|made| {
             let own_key = made.key.as_ref().map_or(key, |range| &scratch.bytes[range.clone()]);
             let frame = &self.plans[made.plan as usize].frame;
@@ -105,7 +105,7 @@ impl Transcoder {
 }
 
 impl Transcoder {
-    /// Fills the scratch with all deliveries of a framed value.
+    /// Fills the scratch with all deliveries of a framed value. The moments: when it was appended, and now.
     pub fn run(&self, key: &[u8], value: &[u8], moments: (i64, i64), scratch: &mut Scratch) -> Result<(), Left> {
         let writer = self.writer.get();
         let Scratch { places, found, slots, filled, text, bytes, made } = scratch;
@@ -121,10 +121,11 @@ impl Transcoder {
         let at = Source { types: &writer.types, data: value, places };
         check_key(writer, &at, key, text)?;
         self.index.candidates(value, places, found)?;
+        let (earliest, latest) = (moments.0.min(moments.1), moments.0.max(moments.1));
         for number in found.iter() {
             let plan = &self.plans[*number as usize];
-            let in_force = plan.from_ms <= moments.0 && moments.1 < plan.until_ms;
-            if !in_force || !self.all_hold(plan, value, places)? {
+            let in_force = plan.from_ms <= earliest && latest < plan.until_ms;
+            if !in_force || !plan.published.contains(&moments.0) || !self.all_hold(plan, value, places)? {
                 continue;
             }
             let slot_number = self.slots[*number as usize];

@@ -166,11 +166,14 @@ impl<'py> Reader<'py, '_> {
 
     fn map(&mut self, values: &Form) -> PyResult<Bound<'py, PyAny>> {
         let map = PyDict::new(self.py);
+        let mut entries = 0;
         loop {
             let count = self.count()?;
             if count == 0 {
-                return Ok(map.into_any());
+                // A key that came twice is for the guard to name.
+                return if map.len() == entries { Ok(map.into_any()) } else { Err(doubt(Left)) };
             }
+            entries += count;
             for _ in 0..count {
                 let key = PyString::new(self.py, self.text()?);
                 map.set_item(key, self.take(values)?)?;
@@ -178,7 +181,7 @@ impl<'py> Reader<'py, '_> {
         }
     }
 
-    /// Items of a block; a block with its size in front, or items of no bytes without end, are fastavro's business.
+    /// Items of a block; a block with its size in front is for fastavro. Items that take no bytes have no fast path.
     fn count(&mut self) -> PyResult<usize> {
         let count = usize::try_from(self.number()?).map_err(|_| doubt(Left))?;
         if count <= self.data.len() { Ok(count) } else { Err(doubt(Left)) }

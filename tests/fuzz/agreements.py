@@ -5,6 +5,7 @@ Neighbours: ``tests/unit/test_transcoders.py`` and ``test_native_*.py`` draw the
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,7 @@ def cases(draw: st.DrawFn) -> tuple[EventSchema, list[Plan], dict[str, Any]]:
     return event, made, record
 
 
+@cache
 def sample_agreements() -> list[tuple[Agreement, EventSchema, list[VersionPlans]]]:
     """Each agreement of the sample declarations alone, on the newest version's events."""
     catalogue = load(SCHEMAS)

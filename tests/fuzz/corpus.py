@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hypothesis import Phase, given, seed, settings
@@ -21,7 +22,7 @@ from tests.avro_random import values
 from tests.fuzz.agreements import cases, native, sample_agreements, versions
 from tests.fuzz.encoder import Encoder
 
-__all__ = ["Target", "targets"]
+__all__ = ["Target", "random_targets", "samples", "targets"]
 
 _RECORDS_OF_A_SAMPLE = 20
 
@@ -58,9 +59,18 @@ class Target:
 
 def targets(seed_: int, schemas: int) -> list[Target]:
     """The sample contracts, and so many random schemas."""
-    rng = random.Random(seed_)
-    made = [*_samples(seed_, rng), *_random(seed_, schemas, rng)]
-    return [target for target in made if target.bodies]
+    return [*samples(seed_), *random_targets(seed_, schemas)]
+
+
+@cache
+def samples(seed_: int) -> list[Target]:
+    """The sample contracts alone."""
+    return [target for target in _samples(seed_, random.Random(seed_)) if target.bodies]
+
+
+def random_targets(seed_: int, schemas: int) -> list[Target]:
+    """So many random schemas alone."""
+    return [target for target in _random(seed_, schemas, random.Random(seed_)) if target.bodies]
 
 
 def _target(event: EventSchema, of: list[VersionPlans]) -> Target:

@@ -1,4 +1,4 @@
-"""Avro binary in the forms that a writer may choose and fastavro never does: blocks, byte counts, padding, letters' case.
+"""Avro binary in the forms that a writer may choose and fastavro never does: blocks, byte counts, padding.
 
 A value so written is valid, so a transcoder must take it, or leave it; what it makes of it must mean the same.
 Neighbour: ``mutations`` spoils such values.
@@ -56,8 +56,6 @@ class Encoder:
             case "union":
                 number, inner = self.branch(schema, value)
                 return long_bytes(number) + self.value(schema[number], inner)
-            case "string" if logical(schema) == "uuid":
-                return self.text(str(value).upper() if self.rng.random() < 0.3 else str(value))
             case "bytes" if logical(schema) == "decimal" and self.rng.random() < 0.5:
                 return self.padded(self.plain(schema, value))
         return self.plain(schema, value)

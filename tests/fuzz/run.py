@@ -1,8 +1,8 @@
 """Mutated values through the extension, each that it takes through the reference too, and what there is to say of them.
 
 The extension may hand any value back. What it takes must be what the reference takes, and its deliveries must have the
-reference's bytes. Only where the value has a form that fastavro would not have written (an array in several blocks, a key twice
-in a map, a decimal with a byte too many) may the bytes differ, since copied fields keep their form: then the data must be equal.
+reference's bytes. Only where the value has a form that fastavro would not have written (an array in several blocks, a decimal
+with a byte too many) may the bytes differ, since copied fields keep their form: then the data must be equal.
 """
 
 from __future__ import annotations

@@ -41,10 +41,8 @@ def key_part(types: Types, path: str) -> tuple[Looked, tuple[Any, ...]]:
     """A part of the event's key and how it is written."""
     looked, schema = looked_at(types, path)
     match logical(schema), kind(schema):
-        case None, "string":
+        case ((None | "uuid"), "string"):
             return looked, ("text",)
-        case "uuid", "string":
-            return looked, ("uuid",)
         case None, ("int" | "long"):
             return looked, ("number",)
         case "date", "int":
@@ -57,10 +55,8 @@ def key_part(types: Types, path: str) -> tuple[Looked, tuple[Any, ...]]:
 def pseudonym_text(schema: Schema) -> tuple[Any, ...]:
     """What of a value goes under the agreement's key."""
     match logical(schema), kind(schema):
-        case None, "string":
+        case ((None | "uuid"), "string"):
             return ("text",)
-        case "uuid", "string":
-            return ("uuid",)
         case None, ("int" | "long"):
             return ("number",)
         case None, ("bytes" | "fixed" as name):

@@ -79,6 +79,7 @@ class Writer:
             topic=plan.topic,
             agreement=plan.agreement,
             valid=(plan.valid_from_ms, min(plan.valid_until_ms, 2**63 - 1)),
+            published=plan.published,
             frame=plan.frame,
             key=self._key(plan, granted),
             rows=lowered,
@@ -106,7 +107,11 @@ def writer_of(event: EventSchema) -> Writer | None:
     if event not in _writers:
         try:
             _writers[event] = Writer(event)
-        except Beyond:
+        except (
+            Beyond,
+            ValueError,
+            ArithmeticError,
+        ):  # the latter two: what only looks like a schema, or has numbers beyond all use
             _writers[event] = None
     return _writers[event]
 
