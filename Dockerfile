@@ -16,7 +16,9 @@ COPY requirements.lock ./
 RUN sed -n '/^maturin==/,/[^\\]$/p' requirements.lock > maturin.txt \
  && pip install --no-cache-dir --no-deps --break-system-packages --require-hashes -r maturin.txt
 COPY native native
-RUN maturin build --release --interpreter python3 --manifest-path native/Cargo.toml --out wheels
+RUN cargo fetch --manifest-path native/Cargo.toml \
+ && python3 native/crates.py \
+ && maturin build --release --locked --interpreter python3 --manifest-path native/Cargo.toml --out wheels
 
 # Everything that runs, in a virtual environment: the versions of requirements.lock, checked against its hashes.
 FROM ${PYTHON} AS packages
@@ -30,7 +32,9 @@ COPY hutong hutong
 COPY services services
 COPY connectors connectors
 COPY --from=native /build/wheels wheels
-RUN uv pip install --python /opt/hutong/bin/python --no-cache --constraint requirements.lock \
+# uv holds what it takes against the hashes of its constraints, that what builds included.
+RUN uv pip install --python /opt/hutong/bin/python --no-cache \
+      --constraint requirements.lock --build-constraint requirements.lock \
       '.[cli,postgres,services,tls]' wheels/*.whl \
  && /opt/hutong/bin/python -m compileall -q /opt/hutong/lib
 
@@ -42,7 +46,8 @@ LABEL org.opencontainers.image.title="hutong" \
 RUN groupadd --gid 1000 hutong \
  && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /var/lib/hutong --shell /usr/sbin/nologin hutong \
  && install -d -o hutong -g hutong -m 0750 /var/lib/hutong /var/lib/hutong/keys /var/lib/hutong/coordinator /prepared \
-      /prepared/kafka-1 /prepared/kafka-2 /prepared/kafka-3 /prepared/registry /prepared/services /prepared/monitor /prepared/grafana
+      /prepared/kafka-1 /prepared/kafka-2 /prepared/kafka-3 /prepared/registry /prepared/router /prepared/coordinator \
+      /prepared/monitor /prepared/grafana
 COPY --from=packages /opt/hutong /opt/hutong
 ENV PATH=/opt/hutong/bin:$PATH \
     PYTHONUNBUFFERED=1 \

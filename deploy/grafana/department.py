@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import Column, dashboard, query, row, series, stat, table, timeline, variable
-from deploy.grafana.queries import (
-    DAYS_STEPS,
-    RATIO_STEPS,
-    ZERO_STEPS,
-    agreements,
-    days_left,
-    each,
-    freshness_ratio,
-    of,
-    quantile,
-    rate,
-)
+from deploy.grafana.panels import Column, dashboard, query, row, series, stat, table, variable
+from deploy.grafana.queries import ZERO_STEPS, agreements, each, of, quantile, rate
+from deploy.grafana.shared import days_column, delivered, freshness_column, halves, promise, worst_freshness
 
 __all__ = ["DASHBOARD"]
 
@@ -47,13 +37,7 @@ DASHBOARD = dashboard(
             f"min(time() - {each(_LAST, 'contract', _CONTRACTS)})",
             unit="s",
         ),
-        stat(
-            "Worst freshness 时效",
-            "The oldest event not yet delivered, in parts of what its contract promises.",
-            f"max({of(f'({freshness_ratio()})', _OURS)})",
-            unit="percentunit",
-            steps=RATIO_STEPS,
-        ),
+        worst_freshness(_OURS),
         stat(
             "In quarantine 隔离",
             "Events of the department that could not be processed.",
@@ -98,8 +82,7 @@ DASHBOARD = dashboard(
         series(
             "Time to confirmation",
             "From publish to the brokers' confirmation, over all applications whose metrics are read.",
-            query(quantile(0.5, "hutong_publish_seconds"), "half"),
-            query(quantile(0.99, "hutong_publish_seconds"), "99 of 100"),
+            *halves("hutong_publish_seconds"),
             unit="s",
         ),
         series(
@@ -127,32 +110,13 @@ DASHBOARD = dashboard(
                 Column(title="Delivered/s", expr=f"sum by (agreement) ({of(_DELIVERED, _OURS)})"),
                 Column(title="Not granted/s", expr=f"sum by (agreement) ({of(_FILTERED, _OURS)})"),
                 Column(title="Pending", expr=f"sum by (agreement) ({of(each('hutong_pending_deliveries'), _OURS)})"),
-                Column(
-                    title="Freshness / promised",
-                    expr=f"max by (agreement) ({of(f'({freshness_ratio()})', _OURS)})",
-                    unit="percentunit",
-                    steps=RATIO_STEPS,
-                ),
-                Column(
-                    title="Days left", expr=f"max by (agreement) ({of(f'({days_left()})', _OURS)})", unit="d", steps=DAYS_STEPS
-                ),
+                freshness_column(_OURS),
+                days_column(_OURS),
             ],
             by="agreement",
         ),
-        timeline(
-            "Freshness against the promise 时效",
-            "Green: as promised. Red: the oldest event not yet delivered is older than the contract promises.",
-            query(of(f"({freshness_ratio()})", _OURS), _TO),
-            unit="percentunit",
-            steps=RATIO_STEPS,
-        ),
-        series(
-            "Delivered, by recipient 交付",
-            "Deliveries per second of the department's events.",
-            query(f"sum by (recipient) ({of(_DELIVERED, _OURS)})", "{{recipient}}"),
-            unit="suffix:/s",
-            stack=True,
-        ),
+        promise(_TO, _OURS),
+        delivered("Deliveries per second of the department's events.", _DELIVERED, _OURS),
         series(
             "From append to delivery",
             "The time within which 99 of 100 events reach the recipient's topic; events of about one age as the oldest of them.",

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import Column, dashboard, matrix, query, row, series, stat, table, timeline
-from deploy.grafana.queries import (
-    BUDGET_STEPS,
-    DAYS_STEPS,
-    RATIO_STEPS,
-    ZERO_STEPS,
-    agreements,
-    budget_left,
-    days_left,
-    each,
-    freshness_ratio,
-    of,
-    rate,
-)
+from deploy.grafana.panels import Column, dashboard, matrix, query, row, series, stat, table
+from deploy.grafana.queries import RATIO_STEPS, ZERO_STEPS, agreements, each, freshness_ratio, of, rate
+from deploy.grafana.shared import budget_column, days_column, delivered, freshness_column, promise
 
 __all__ = ["DASHBOARD"]
 
@@ -77,21 +66,15 @@ DASHBOARD = dashboard(
                 Column(title="Pending", expr=each("hutong_pending_deliveries")),
                 Column(title="Freshness", expr=each("hutong_delivery_freshness_seconds"), unit="s"),
                 Column(title="Promised", expr=each("hutong_freshness_objective_seconds"), unit="s"),
-                Column(title="Freshness / promised", expr=freshness_ratio(), unit="percentunit", steps=RATIO_STEPS),
-                Column(title="Error budget left", expr=budget_left(), unit="percentunit", steps=BUDGET_STEPS),
-                Column(title="Days left", expr=days_left(), unit="d", steps=DAYS_STEPS),
+                freshness_column(),
+                budget_column(),
+                days_column(),
             ],
             by="agreement",
             h=12,
         ),
         row("Over time 趋势"),
-        timeline(
-            "Freshness against the promise 时效",
-            "Green: as promised. Red: the oldest event not yet delivered is older than the contract promises.",
-            query(of(f"({freshness_ratio()})"), _NAMES),
-            unit="percentunit",
-            steps=RATIO_STEPS,
-        ),
+        promise(_NAMES),
         series(
             "Published, by publisher 发布",
             "Change events per second that routers read, by the department that published them.",
@@ -103,13 +86,7 @@ DASHBOARD = dashboard(
             unit="suffix:/s",
             stack=True,
         ),
-        series(
-            "Delivered, by recipient 交付",
-            "Deliveries per second, by the department that receives them.",
-            query(f"sum by (recipient) ({of(_DELIVERED)})", "{{recipient}}"),
-            unit="suffix:/s",
-            stack=True,
-        ),
+        delivered("Deliveries per second, by the department that receives them.", _DELIVERED),
         series(
             "Pending deliveries 待交付",
             "Deliveries that are not made yet, of the ten agreements with the most.",

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import Column, dashboard, query, row, series, stat, table, timeline, variable
-from deploy.grafana.queries import (
-    BUDGET_STEPS,
-    DAYS_STEPS,
-    RATIO_STEPS,
-    ZERO_STEPS,
-    agreements,
-    budget_left,
-    days_left,
-    each,
-    freshness_ratio,
-    of,
-    quantile,
-    rate,
-)
+from deploy.grafana.panels import Column, dashboard, query, row, series, stat, table, variable
+from deploy.grafana.queries import DAYS_STEPS, ZERO_STEPS, agreements, days_left, each, of, rate
+from deploy.grafana.shared import budget_column, days_column, freshness_column, halves, promise, worst_freshness
 
 __all__ = ["DASHBOARD"]
 
@@ -44,13 +32,7 @@ DASHBOARD = dashboard(
     [
         stat("Agreements 协议", "In force now.", f"sum({each('hutong_agreement_in_force', matcher=_AGREEMENTS)})"),
         stat("Deliveries/s 交付", "Deliveries made to the department.", f"sum({_DELIVERED})"),
-        stat(
-            "Worst freshness 时效",
-            "The oldest event not yet delivered, in parts of what its contract promises.",
-            f"max({of(f'({freshness_ratio()})', _OURS)})",
-            unit="percentunit",
-            steps=RATIO_STEPS,
-        ),
+        worst_freshness(_OURS),
         stat("Not taken yet 未接收", "Deliveries that an application of the department has not passed.", f"sum({_UNTAKEN})"),
         stat(
             "Oldest not taken",
@@ -82,32 +64,14 @@ DASHBOARD = dashboard(
                 ),
                 Column(title="Deliveries/s", expr=_DELIVERED),
                 Column(title="Pending", expr=each("hutong_pending_deliveries", matcher=_AGREEMENTS)),
-                Column(
-                    title="Freshness / promised",
-                    expr=f"max by (agreement) ({of(f'({freshness_ratio()})', _OURS)})",
-                    unit="percentunit",
-                    steps=RATIO_STEPS,
-                ),
-                Column(
-                    title="Error budget left",
-                    expr=f"max by (agreement) ({of(f'({budget_left()})', _OURS)})",
-                    unit="percentunit",
-                    steps=BUDGET_STEPS,
-                ),
+                freshness_column(_OURS),
+                budget_column(_OURS),
                 Column(title="Not taken", expr=each("hutong_untaken_deliveries", matcher=_AGREEMENTS)),
-                Column(
-                    title="Days left", expr=f"max by (agreement) ({of(f'({days_left()})', _OURS)})", unit="d", steps=DAYS_STEPS
-                ),
+                days_column(_OURS),
             ],
             by="agreement",
         ),
-        timeline(
-            "Freshness against the promise 时效",
-            "Green: as promised. Red: the oldest event not yet delivered is older than the contract promises.",
-            query(of(f"({freshness_ratio()})", _OURS), _FROM),
-            unit="percentunit",
-            steps=RATIO_STEPS,
-        ),
+        promise(_FROM, _OURS),
         series(
             "Deliveries, by agreement 交付",
             "Deliveries per second.",
@@ -118,8 +82,7 @@ DASHBOARD = dashboard(
         series(
             "From append to delivery",
             "The time within which half and 99 of 100 events reach the topics; events of about one age as the oldest of them.",
-            query(quantile(0.5, "hutong_router_delivery_latency_seconds", matcher=_AGREEMENTS), "half"),
-            query(quantile(0.99, "hutong_router_delivery_latency_seconds", matcher=_AGREEMENTS), "99 of 100"),
+            *halves("hutong_router_delivery_latency_seconds", _AGREEMENTS),
             unit="s",
         ),
         row("What its applications take 接收"),
@@ -152,8 +115,7 @@ DASHBOARD = dashboard(
         series(
             "From the event to the application",
             "From the moment that the publisher gave the event to its arrival in an application of the department.",
-            query(quantile(0.5, "hutong_received_latency_seconds", matcher=_AGREEMENTS), "half"),
-            query(quantile(0.99, "hutong_received_latency_seconds", matcher=_AGREEMENTS), "99 of 100"),
+            *halves("hutong_received_latency_seconds", _AGREEMENTS),
             unit="s",
         ),
         series(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from deploy.grafana.panels import dashboard, query, row, series, stat
-from deploy.grafana.queries import ZERO_STEPS, each, quantile, rate
+from deploy.grafana.queries import ZERO_STEPS, each, rate
+from deploy.grafana.shared import halves
 
 __all__ = ["DASHBOARD"]
 
 _UP_STEPS = [(0, "red"), (1, "green")]
 _AT = "{{service}} {{instance}}"
 _OURS = "and on (job, instance) hutong_process_ready"
-
-
-def _halves(histogram: str) -> list[dict[str, object]]:
-    return [query(quantile(0.5, histogram), "half"), query(quantile(0.99, histogram), "99 of 100")]
 
 
 DASHBOARD = dashboard(
@@ -95,11 +92,11 @@ DASHBOARD = dashboard(
         series(
             "From append to delivery",
             "The oldest event of each transaction, from its append to its topic until its deliveries are committed.",
-            *_halves("hutong_router_latency_seconds"),
+            *halves("hutong_router_latency_seconds"),
             unit="s",
         ),
         series(
-            "Time of a transaction", "From its first event read to its commit.", *_halves("hutong_router_batch_seconds"), unit="s"
+            "Time of a transaction", "From its first event read to its commit.", *halves("hutong_router_batch_seconds"), unit="s"
         ),
         series(
             "Events in a transaction",
@@ -162,7 +159,7 @@ DASHBOARD = dashboard(
         series(
             "Time of the monitor's round",
             "How long the monitor takes to look at everything once.",
-            *_halves("hutong_monitor_round_seconds"),
+            *halves("hutong_monitor_round_seconds"),
             unit="s",
         ),
         series(
@@ -201,7 +198,7 @@ DASHBOARD = dashboard(
         series(
             "Time of a step of cases",
             "One batch of the inbox, from its first record to its cases stored.",
-            *_halves("hutong_coordinator_step_seconds"),
+            *halves("hutong_coordinator_step_seconds"),
             unit="s",
         ),
         series(

@@ -30,4 +30,6 @@ def bare(grant: Grant, reader: EventSchema) -> Grant:
     fields = tuple(Copy.model_validate({"field": path, "as": f"key_{number}"}) for number, path in enumerate(reader.key))
     agreement = grant.agreement.model_copy(update={"fields": fields})
     packed = json.dumps(delivery_schema(agreement, reader, {})).encode()
-    return grant.model_copy(update={"agreement": agreement, "packed_delivery_schema": packed, "code_lists": {}})
+    return grant.model_copy(
+        update={"agreement": agreement, "packed_delivery_schema": packed, "code_lists": {}, "pseudonym_keys": None}
+    )

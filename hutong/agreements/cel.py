@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -26,8 +27,15 @@ Functions = Mapping[str, Callable[..., Any]]
 
 _LIMIT = 1000  # characters; a longer condition belongs into the source's own data
 _NESTING = 30  # open brackets at once; the parser recurses on them
+_ADDITIONS = 16  # every one may copy a text of a megabyte
+_SEEN = 10_000  # items in lists and maps that are handed over, each as often as the expression names what it is in
+_LOOPED = 500  # items that an expression with a loop may see
+_LOOPED_TEXT = 10_000  # characters that it may see
+_CROSSED = 3_000  # items that a loop may look at that names a list inside: ``l.all(x, x in l)`` looks at each for each
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _REFUSED = ("//", "matches", "\\", "'''", '"""')  # comments, regular expressions, and quotes that are hard to see the end of
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(\s*([A-Za-z_]\w*)\s*,")
 
 
@@ -46,7 +54,8 @@ def compile_expression(
         DeclarationError: it does not parse, may cost too much, or refers to something that is no field.
         ConfigurationError: the CEL library is not installed.
     """
-    bound = _refuse_costly(text)
+    bound, inside = _refuse_costly(text)
+    named, loops = Counter(_WORD.findall(_QUOTED.sub("''", text))), bool(bound)
     try:
         import cel
     except ImportError:
@@ -65,6 +74,9 @@ def compile_expression(
     called = {name: function for name, function in (functions or {}).items() if name in program.functions()}
 
     def evaluate(data: Mapping[str, Any]) -> Any:
+        # A flow's expression names whole answers and reads a field of them: what a case holds is bounded where it is stored.
+        if not converted and (loops or not all(type(data.get(name)) in _SCALARS for name in names)):
+            _refuse_large({name: _parts(data.get(name)) for name in names}, named, inside, loops=loops)
         try:
             variables = {name: data[name] if converted else plain(data[name]) for name in names}
             return program.execute(cel.Context(variables, called) if called else variables)
@@ -81,13 +93,18 @@ def references(text: str, known: frozenset[str]) -> frozenset[str]:
     return frozenset(cel.compile(text).variables()) & known
 
 
-def _refuse_costly(text: str) -> frozenset[str]:
-    """Names that loops bind. One loop costs what the array is long; loops inside loops multiply, and run on every event."""
+def _refuse_costly(text: str) -> tuple[frozenset[str], Counter[str]]:
+    """Names that loops bind, and those that stand inside them.
+
+    Loops inside loops multiply, and run on every event; what one may see is bounded when it runs.
+    """
     if len(text) > _LIMIT:
         raise DeclarationError(f"the CEL expression has more than {_LIMIT} characters")
     if any(token in text for token in _REFUSED):
         raise DeclarationError(f"the CEL expression has one of {' '.join(_REFUSED)}, which are not supported here")
     text = _QUOTED.sub("''", text)  # what stands in quotes opens and closes nothing
+    if text.count("+") > _ADDITIONS:
+        raise DeclarationError(f"the CEL expression adds more than {_ADDITIONS} times")
     depth = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -98,7 +115,51 @@ def _refuse_costly(text: str) -> frozenset[str]:
         between = text[outer.end() : inner.start()]
         if between.count("(") >= between.count(")"):
             raise DeclarationError("the CEL expression has a loop (all, exists, filter, map) inside a loop; use one level")
-    return frozenset(loop.group(1) for loop in loops)
+    inside = Counter(word for loop in loops for word in _WORD.findall(_body(text[loop.end() :])))
+    return frozenset(loop.group(1) for loop in loops), inside
+
+
+def _body(text: str) -> str:
+    """A text up to the bracket that closes what was open before it."""
+    depth = 1
+    for at, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if not depth:
+            return text[:at]
+    return text
+
+
+def _refuse_large(parts: Mapping[str, tuple[int, int]], named: Counter[str], inside: Counter[str], *, loops: bool) -> None:
+    """Raises ``ValueError`` where an evaluation might take long.
+
+    Args:
+        parts: field -> the items and the characters in it.
+        named: field -> how often the expression names it.
+        inside: the same of what stands inside loops.
+        loops: whether there is any.
+    """
+    items, characters = (sum(part[at] for part in parts.values()) for at in (0, 1))
+    handed = sum(parts[name][0] * times for name, times in named.items() if name in parts)
+    crossed = items * sum(parts[name][0] * times for name, times in inside.items() if name in parts)
+    if handed > _SEEN or (loops and (items > _LOOPED or characters > _LOOPED_TEXT or crossed > _CROSSED)):
+        raise ValueError("the lists, maps or texts in it are too large for this CEL expression")
+
+
+def _parts(value: Any) -> tuple[int, int]:
+    """How many items and characters are in a value; no more than a few beyond what is too many."""
+    items = characters = 0
+    waiting = [value]
+    while waiting and items <= _SEEN:
+        value = waiting.pop()
+        if isinstance(value, str):
+            characters += len(value)
+        elif isinstance(value, Mapping):
+            items += len(value)
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple)):
+            items += len(value)
+            waiting += value
+    return items, characters
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from hutong.agreements.agreement import Agreement
+from hutong.agreements.keys import KeyPeriod, Published, windows
 from hutong.errors import DeclarationError
 
 __all__ = ["CodeLists", "Grant", "contract_in"]
@@ -44,6 +45,7 @@ class Grant(BaseModel):
         valid_from_ms: first instant in force, ms since the epoch.
         valid_until_ms: first instant no more in force, ms since the epoch, or None.
         freshness_seconds: how old an event may get before it is delivered, as the contract promises; routers do not need it.
+        pseudonym_keys: which pseudonym key is for which events, in the order of time; None for one key with the agreement's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -57,6 +59,12 @@ class Grant(BaseModel):
     valid_from_ms: int
     valid_until_ms: int | None = None
     freshness_seconds: float | None = None
+    pseudonym_keys: tuple[KeyPeriod, ...] | None = None
+
+    @property
+    def key_periods(self) -> list[tuple[KeyPeriod, Published]]:
+        """Its pseudonym keys, each with the publications that it is for."""
+        return windows(self.pseudonym_keys or (KeyPeriod(name=self.agreement.id),))
 
     @property
     def delivery_schema(self) -> dict[str, Any]:
@@ -65,8 +73,8 @@ class Grant(BaseModel):
         return schema
 
     def in_force(self, moments: tuple[int, int]) -> bool:
-        """Whether it is in force from the earliest to the latest of two moments, ms since the epoch."""
-        return self.valid_from_ms <= moments[0] and (self.valid_until_ms is None or moments[1] < self.valid_until_ms)
+        """Whether it is in force at both of two moments, ms since the epoch."""
+        return self.valid_from_ms <= min(moments) and (self.valid_until_ms is None or max(moments) < self.valid_until_ms)
 
     def to_json(self) -> bytes:
         """Canonical JSON, so that an unchanged grant has unchanged bytes."""
@@ -98,5 +106,5 @@ def contract_in(document: bytes) -> str:
     """
     try:
         return str(json.loads(document)["agreement"]["contract"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DeclarationError("a record on ctl.agreements is no grant; remove it, or apply again") from None

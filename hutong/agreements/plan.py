@@ -13,6 +13,7 @@ from typing import Any
 
 from hutong.agreements.agreement import Copy, Derive, Pseudonymise
 from hutong.agreements.grant import Grant
+from hutong.agreements.keys import ALWAYS, Published
 from hutong.agreements.projection import compile_projection
 from hutong.agreements.rows import Test, compile_row, getter
 from hutong.agreements.transforms import pseudonym
@@ -37,6 +38,7 @@ class Plan:
         topic: where deliveries go.
         grant: the declaration it was compiled from.
         secret: the agreement's pseudonym key.
+        published: the publications that this key is for.
         valid_from_ms: first instant in force.
         valid_until_ms: first instant no more in force.
         frame: the five bytes before each delivery's Avro value.
@@ -44,13 +46,14 @@ class Plan:
         key_shown: for each part of the event's key, whether it is granted as it is.
     """
 
-    def __init__(self, grant: Grant, reader: EventSchema, secret: bytes) -> None:
+    def __init__(self, grant: Grant, reader: EventSchema, secret: bytes, published: Published = ALWAYS) -> None:
         """Compile.
 
         Args:
             grant: the agreement.
             reader: the granted contract version.
             secret: the agreement's pseudonym key.
+            published: the publications that this key is for; an agreement whose key was changed has a plan for each.
 
         Raises:
             DeclarationError: the agreement does not suit the contract version (``hutong check`` finds that before).
@@ -58,6 +61,7 @@ class Plan:
         agreement = grant.agreement
         self.grant = grant
         self.secret = secret
+        self.published = published
         self.agreement = agreement.id
         self.topic = agreement.topic
         self.valid_from_ms = grant.valid_from_ms
@@ -92,8 +96,11 @@ class Plan:
         return _key(self._reader, self.key_shown, self.secret)
 
     def in_force(self, moments: tuple[int, int]) -> bool:
-        """Whether the agreement is in force from the earliest to the latest of two moments, ms since the epoch."""
-        return self.valid_from_ms <= moments[0] and moments[1] < self.valid_until_ms
+        """Whether it is for an event of such moments: of its publication, and now; ms since the epoch."""
+        published, now = moments
+        first, last = (published, now) if published <= now else (now, published)
+        ours = self.published
+        return self.valid_from_ms <= first and last < self.valid_until_ms and ours[0] <= published < ours[1]
 
     def residual(self, answered: int | None) -> tuple[Test, ...]:
         """The tests that are left when an index has answered for one of the conditions."""

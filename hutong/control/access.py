@@ -1,7 +1,8 @@
 """Users and access rules: the difference between what is declared and what the cluster holds. Pure.
 
-A rule is the bus's business when it is about the bus's own topics, or a department's own groups; other rules of a shared cluster
-are left alone. Neighbour: ``diff`` puts these changes among the others.
+A rule is the bus's business when it is about the bus's own topics, a department's own groups, or groups and transactions of the
+bus's services; other rules of a shared cluster are left alone. Neighbours: ``rights`` has what is declared; ``diff`` puts these
+changes among the others.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from hutong.control.changes import Change
-from hutong.control.desired import MONITOR, SERVICES, Desired
+from hutong.control.desired import Desired
 from hutong.control.observed import PREFIXES, Observed
 from hutong.kafka.resources import Acl
+from hutong.principals import FORMER, MONITOR, SERVICES
 
 __all__ = ["access_changes", "access_notes"]
+
+_SUCCEEDED = "cannot log in any more; routers and coordinators have principals of their own now: start them anew first"
 
 
 def access_changes(wanted: Desired, found: Observed) -> Iterator[Change]:
@@ -25,9 +29,10 @@ def access_changes(wanted: Desired, found: Observed) -> Iterator[Change]:
         return
     ours = frozenset(acl for acl in found.acls if _is_ours(acl))
     gone = ours - wanted.acls
-    users = {acl.principal for acl in gone if acl.resource == "group"} - wanted.principals - {SERVICES}
+    users = {acl.principal for acl in gone if acl.resource == "group"} - wanted.principals
     for code in sorted(users & found.users):
-        yield Change(step="principal", action="remove", name=code, text="cannot log in any more", prune=True)
+        text = _SUCCEEDED if code == FORMER else "cannot log in any more"
+        yield Change(step="principal", action="remove", name=code, text=text, prune=True)
     owners = _owners(wanted)
     for acls in _grouped(wanted.acls - found.acls):
         contract, agreement = owners.get(acls[0].name, (None, None))
@@ -51,17 +56,23 @@ def access_notes(found: Observed) -> Iterator[str]:
         yield "the cluster has no authorizer: anybody who reaches it may read and write everything, and no access rule is set"
         return
     for acl in sorted(found.acls):
-        if acl.resource == "topic" and not _is_ours(acl) and _covers(acl):
+        if acl.resource == "topic" and acl.permission == "allow" and not _is_ours(acl) and _covers(acl):
             yield f"a rule from elsewhere reaches the bus's topics: {acl}"
 
 
 def _is_ours(acl: Acl) -> bool:
-    if acl.resource == "topic":
-        return acl.name.startswith(PREFIXES)
+    if acl.resource == "topic":  # whoever forbids something there has a reason that is not ours to judge
+        return acl.permission == "allow" and acl.name.startswith(PREFIXES)
+    if acl.resource in ("group", "transactional_id") and acl.principal in SERVICES | {FORMER} and acl.name.startswith("hutong."):
+        return True
+    if acl.resource != "group" or acl.pattern != "prefixed":
+        return False
     if acl.principal == MONITOR:
-        return acl.resource == "group" and acl.pattern == "prefixed" and acl.operation == "DESCRIBE" and acl.name[-1:] == "."
+        return acl.operation == "DESCRIBE" and acl.name.endswith(".")
+    if acl.permission == "deny":
+        return acl.operation == "ALL" and acl.name.startswith(f"{acl.principal}.")
     # The control plane gives a principal exactly this rule on groups; whoever has it is, or was, a department.
-    return acl.resource == "group" and acl.pattern == "prefixed" and acl.name == f"{acl.principal}."
+    return acl.name == f"{acl.principal}."
 
 
 def _covers(acl: Acl) -> bool:
@@ -81,7 +92,7 @@ def _owners(wanted: Desired) -> dict[str, tuple[str | None, str | None]]:
 
 def _grouped(acls: Iterable[Acl]) -> Iterator[tuple[Acl, ...]]:
     """Rules about one resource for one principal together."""
-    for _, group in groupby(sorted(acls), key=lambda acl: (acl.principal, acl.resource, acl.name, acl.pattern)):
+    for _, group in groupby(sorted(acls), key=lambda acl: (acl.principal, acl.resource, acl.name, acl.pattern, acl.permission)):
         yield tuple(group)
 
 
@@ -90,4 +101,4 @@ def _text(acls: tuple[Acl, ...]) -> str:
     what = (
         f"{first.resource.replace('_', ' ')}s {first.name}*" if first.pattern == "prefixed" else f"{first.resource} {first.name}"
     )
-    return f"{first.principal} may {' and '.join(acl.operation.lower() for acl in acls)} {what}"
+    return f"{first.principal} {' and '.join([first.deed, *(acl.operation.lower() for acl in acls[1:])])} {what}"

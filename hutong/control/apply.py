@@ -7,19 +7,23 @@ does the rest. Neighbours: ``diff`` says what to do, ``kafka.admin`` and the reg
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from hutong.agreements.grant import Grant
 from hutong.certificates import certify_principals
 from hutong.control.changes import Change, Difference, Step
 from hutong.control.desired import Desired, Subject, WantedGrant
 from hutong.control.diff import missing_schemas
+from hutong.control.keys import first_key, granted
 from hutong.control.observed import Observed
+from hutong.control.quotas import NO_QUOTA
 from hutong.control.words import counted
 from hutong.errors import ConfigurationError, DeclarationError
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import write
+from hutong.kafka.quotas import write_quotas
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.settings import Settings
 from hutong.kafka.topics import AGREEMENTS_TOPIC, FLOWS_TOPIC
@@ -28,6 +32,9 @@ __all__ = ["apply"]
 
 _THREADS = 8  # requests to the registry at a time
 _IN_FORCE_SECONDS = 10.0  # until all brokers know a new rule; some milliseconds in practice
+_TAKEN_BACK_SECONDS = (
+    1.0  # until no router delivers under old terms, not even one that cannot hear of the new ones (decision 0018)
+)
 
 Tell = Callable[[str], None]
 
@@ -72,7 +79,7 @@ def apply(
     revoked = [change for change in due if change.step == "agreement" and change.action == "remove"]
     if revoked:  # first of all: whatever fails below, nobody keeps getting what was taken back
         tell(f"revoking {_count(revoked, 'agreement')}")
-        write(settings, AGREEMENTS_TOPIC, {change.name: None for change in revoked})
+        work.write_agreements({change.name: None for change in revoked})
     for step, words, make in work.steps():
         changes = [change for change in due if change.step == step and change.action != "remove"]
         if changes:
@@ -81,6 +88,8 @@ def apply(
     work.remove([change for change in due if change.action == "remove"], tell)
     if any(change.step in ("principal", "acl") for change in due):
         work.await_access()
+    if any(change.step == "agreement" and change.action != "create" for change in due):
+        work.await_taken_back()
     return due
 
 
@@ -89,6 +98,7 @@ _NOUNS: dict[Step, str] = {
     "schema": "schema change",
     "principal": "principal",
     "acl": "access rule",
+    "quota": "quota",
     "key": "key",
     "agreement": "agreement",
     "flow": "flow",
@@ -106,6 +116,7 @@ class _Work:
         self.wanted, self.found, self.settings = wanted, found, settings
         self.admin, self.registry, self.home = admin, registry, home
         self.schema_ids = dict(found.delivery_ids)
+        self.written = time.monotonic()
 
     def steps(self) -> list[tuple[Step, str, Callable[[list[Change]], None]]]:
         """Every step's kind, words and deed, in order."""
@@ -114,6 +125,7 @@ class _Work:
             ("schema", "registering {}", self.schemas),
             ("principal", "making {}", self.principals),
             ("acl", "setting {}", self.acls),
+            ("quota", "setting {}", self.quotas),
             ("key", "making {}", self.keys),
             ("agreement", "sending {} to the routers", self.agreements),
             ("flow", "sending {} to the coordinators", self.flows),
@@ -163,13 +175,24 @@ class _Work:
     def acls(self, changes: list[Change]) -> None:
         self.admin.create_acls(acl for change in changes for acl in change.acls)
 
+    def quotas(self, changes: list[Change]) -> None:
+        write_quotas(self.settings, {change.name: {**NO_QUOTA, **self.wanted.quotas[change.name]} for change in changes})
+
     def keys(self, changes: list[Change]) -> None:
         for change in changes:
             self.home.ensure_key(change.name)
 
     def agreements(self, changes: list[Change]) -> None:
-        grants = {change.name: self.wanted.grants[change.name].grant(self.schema_ids[change.name]) for change in changes}
-        write(self.settings, AGREEMENTS_TOPIC, {id_: grant.to_json() for id_, grant in grants.items()})
+        grants = {change.name: self.grant(change.name, self.found.grants.get(change.name)) for change in changes}
+        self.write_agreements({id_: grant.to_json() for id_, grant in grants.items()})
+
+    def write_agreements(self, records: Mapping[str, bytes | None]) -> None:
+        write(self.settings, AGREEMENTS_TOPIC, records)
+        self.written = time.monotonic()
+
+    def grant(self, id_: str, there: bytes | None) -> Grant:
+        made = granted(self.wanted.grants[id_], self.schema_ids[id_], there)
+        return made if there is not None else made.model_copy(update={"pseudonym_keys": first_key(id_, self.home)})
 
     def flows(self, changes: list[Change]) -> None:
         wanted, there, now_ms = self.wanted.flows, self.found.flows, time.time_ns() // 1_000_000
@@ -185,12 +208,22 @@ class _Work:
         if of["principal"]:
             tell(f"removing {_count(of['principal'], 'principal')}")
             self.admin.delete_users(change.name for change in of["principal"])
+        if of["quota"]:
+            tell(f"removing {_count(of['quota'], 'quota')}")
+            write_quotas(self.settings, {change.name: NO_QUOTA for change in of["quota"]})
         if of["acl"]:
             tell(f"removing {_count(of['acl'], 'access rule')}")
             self.admin.delete_acls(acl for change in of["acl"] for acl in change.acls)
         if of["topic"]:
             tell(f"removing {_count(of['topic'], 'topic')}")
             self.admin.delete_topics(change.name for change in of["topic"])
+
+    def await_taken_back(self) -> None:
+        """Whoever is told "applied" is told too that nothing more is delivered under what was revoked or narrowed.
+
+        There is nobody to ask, since a router may be cut off: it is the routers who stop by themselves within this time.
+        """
+        time.sleep(max(0.0, self.written + _TAKEN_BACK_SECONDS - time.monotonic()))
 
     def await_access(self) -> None:
         """Wait until the brokers know the new users and rules, so that whoever is told "applied" can work."""

@@ -13,6 +13,7 @@ import json
 import os
 import tarfile
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = ["Backup", "load", "restore", "save", "take"]
 
 FORMAT = 1
 _CONTENT, _SCHEMAS = "control.json", "schemas.zip"
+_LARGEST = 512 * 1024 * 1024  # ten thousand agreements take 100 MB
 _CONFIG = (
     *("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type", "segment.ms", "segment.bytes"),
     *("min.compaction.lag.ms", "max.compaction.lag.ms", "min.cleanable.dirty.ratio"),
@@ -162,7 +164,7 @@ def load(file: Path) -> Backup:
             subjects=plain["subjects"],
             schemas=schemas,
         )
-    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigurationError(f"{file} is no backup that can be read ({type(error).__name__}); name another file") from error
 
 
@@ -230,7 +232,9 @@ def _subjects(registry: RegistryAdmin) -> dict[str, list[int]]:
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    found = archive.extractfile(name)
-    if found is None:
-        raise KeyError(name)
+    entry = archive.getmember(name)
+    if not entry.isfile() or entry.size > _LARGEST:  # no link to a file of this machine, and nothing that would fill its memory
+        raise ValueError(name)
+    found = archive.extractfile(entry)
+    assert found is not None  # noqa: S101 - of a file there is content
     return found.read()

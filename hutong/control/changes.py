@@ -15,7 +15,7 @@ __all__ = ["FORMAT", "Change", "Difference", "Effect", "FieldEffect", "Refusal",
 FORMAT = 1
 """Version of the JSON that ``--json`` prints; it changes when a key goes away or changes its meaning."""
 
-Step = Literal["topic", "schema", "principal", "acl", "key", "agreement", "flow"]
+Step = Literal["topic", "schema", "principal", "acl", "quota", "key", "agreement", "flow"]
 """Kinds of change, in the order in which they are made: whoever sees a grant or a flow must find everything that it speaks of."""
 
 Action = Literal["create", "change", "remove"]

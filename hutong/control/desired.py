@@ -1,12 +1,12 @@
 """What should stand on the bus, as plain data, from the declarations alone. Pure.
 
-Neighbours: ``observed`` is the other side, ``diff`` compares the two, ``apply`` makes this true.
+Neighbours: ``rights`` has the access rules; ``observed`` is the other side, ``diff`` compares the two, ``apply`` makes this true.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,17 +17,16 @@ from hutong.agreements.delivery import delivery_schema
 from hutong.agreements.grant import CodeLists, Grant
 from hutong.catalogue.catalogue import Catalogue
 from hutong.contracts.contract import Contract
-from hutong.contracts.schema import pub_topic
+from hutong.control.quotas import quota
+from hutong.control.rights import rights
 from hutong.flows.control import FlowRecord
-from hutong.flows.flow import Flow
 from hutong.kafka.resources import Acl, NewTopic
-from hutong.kafka.topics import AGREEMENTS_TOPIC, CASES_INBOX, CASES_PREFIX, CASES_STATE, FLOWS_TOPIC, REPLAYS_TOPIC
+from hutong.kafka.topics import AGREEMENTS_TOPIC, CASES_INBOX, CASES_STATE, FLOWS_TOPIC, REPLAYS_TOPIC
+from hutong.principals import SERVICES
 
-__all__ = ["CONTROL_TOPIC", "MONITOR", "SERVICES", "Desired", "Layout", "Subject", "WantedGrant", "desired", "quarantine_topic"]
+__all__ = ["CONTROL_TOPIC", "Desired", "Layout", "Subject", "WantedGrant", "desired", "quarantine_topic"]
 
 CONTROL_TOPIC = AGREEMENTS_TOPIC
-SERVICES = "services"
-MONITOR = "monitor"
 
 _DAY_MS = 86_400_000
 _QUARANTINE_MS = 90 * _DAY_MS
@@ -36,9 +35,15 @@ _QUARANTINE_MS = 90 * _DAY_MS
 _INBOX_MS = 30 * _DAY_MS
 """How long a coordinator may be away and still find everything that happened to its cases meanwhile."""
 
+_REPLAYS_MS = 3 * 365 * _DAY_MS
+"""How long it is known who has replayed, and looked at, what. The rest of the record is of use only while the events that it is
+about lie in quarantine, for 90 days; without an end it would grow by an entry for each event that was ever replayed."""
+
 _ROOMY = {"cleanup.policy": "delete", "max.message.bytes": str(2 * 1024 * 1024)}
 """A delivery may be larger than its event (a pseudonym is longer than a number), and quarantine adds headers to any event."""
 
+_STAMPED = {"message.timestamp.type": "LogAppendTime"}
+"""By the brokers' clock, whatever the writer's says."""
 
 _COMPACTED = {
     **{"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "3600000"},
@@ -131,10 +136,11 @@ class Desired:
         contracts: by name.
         topics: by name.
         subjects: by name.
-        principals: users that departments log in as, and the monitor.
+        principals: users that departments and the operator's services log in as.
         acls: every access rule, and no other.
         grants: by agreement id.
         flows: by id.
+        quotas: department -> kind of quota -> value.
     """
 
     contracts: Mapping[str, Contract]
@@ -144,11 +150,12 @@ class Desired:
     acls: frozenset[Acl]
     grants: Mapping[str, WantedGrant]
     flows: Mapping[str, FlowRecord]
+    quotas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def departments(self) -> frozenset[str]:
         """The principals that are departments."""
-        return self.principals - {MONITOR}
+        return self.principals - SERVICES
 
 
 def desired(catalogue: Catalogue, layout: Layout) -> Desired:
@@ -166,9 +173,10 @@ def desired(catalogue: Catalogue, layout: Layout) -> Desired:
         contracts=catalogue.contracts,
         topics=topics,
         subjects={one.name: one for one in subjects},
-        principals=frozenset(catalogue.departments) | {MONITOR},
-        acls=frozenset(_acls(catalogue)),
+        principals=frozenset(catalogue.departments) | SERVICES,
+        acls=frozenset(rights(catalogue)),
         grants=grants,
+        quotas={code: quota(one) for code, one in sorted(catalogue.departments.items())},
         flows={id_: FlowRecord.of(flow, newest, catalogue.timezone) for id_, flow in catalogue.flows.items()},
     )
 
@@ -185,22 +193,23 @@ def _topics(catalogue: Catalogue, layout: Layout) -> Iterator[NewTopic]:
         return NewTopic(name=name, partitions=partitions, replication=layout.replication, config={**safe, **config})
 
     for contract in catalogue.contracts.values():
-        # The broker's clock stamps what is published: a department's clock cannot move its events in time.
-        config = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", **_retention(contract.retention_ms)}
+        # A department's clock cannot move its events in time.
+        config = {"cleanup.policy": "delete", **_STAMPED, **_retention(contract.retention_ms)}
         yield topic(contract.topic, layout.partitions, config)
-        yield topic(quarantine_topic(contract.name), 1, {**_ROOMY, **_retention(_QUARANTINE_MS)})
+        yield topic(quarantine_topic(contract.name), 1, {**_ROOMY, **_STAMPED, **_retention(_QUARANTINE_MS)})
     kept: dict[str, list[int | None]] = {}
     for agreement in catalogue.agreements.values():
         kept.setdefault(agreement.topic, []).append(catalogue.contracts[agreement.contract].retention_ms)
     for name, times in sorted(kept.items()):
         longest = None if None in times else max(time for time in times if time is not None)
-        yield topic(name, layout.partitions, {**_ROOMY, **_retention(longest)})
+        # A router whose clock is wrong delivers all the same: brokers refuse what others have stamped an hour ahead.
+        yield topic(name, layout.partitions, {**_ROOMY, **_STAMPED, **_retention(longest)})
     yield topic(AGREEMENTS_TOPIC, 1, _COMPACTED)
-    yield topic(REPLAYS_TOPIC, 1, _COMPACTED)
+    yield topic(REPLAYS_TOPIC, 1, {**_COMPACTED, "cleanup.policy": "compact,delete", **_retention(_REPLAYS_MS)})
     if catalogue.flows:
         yield topic(FLOWS_TOPIC, 1, _COMPACTED)
-        # The broker's clock stamps what happens to a case: its order and its time are one.
-        inbox = {**_ROOMY, "message.timestamp.type": "LogAppendTime", **_retention(_INBOX_MS)}
+        # Of what happens to a case, the order and the time are one.
+        inbox = {**_ROOMY, **_STAMPED, **_retention(_INBOX_MS)}
         yield topic(CASES_INBOX, layout.case_partitions, inbox)
         yield topic(CASES_STATE, layout.case_partitions, _COMPACTED)
 
@@ -213,59 +222,6 @@ def _contract_subject(contract: Contract) -> Subject:
     schemas = tuple(version.schema for version in contract.versions)
     level = f"{contract.compatibility}_TRANSITIVE"
     return Subject(name=f"{contract.topic}-value", level=level, schemas=schemas, contract=contract.name)
-
-
-def _acls(catalogue: Catalogue) -> Iterator[Acl]:
-    for contract in catalogue.contracts.values():
-        for operation in ("WRITE", "DESCRIBE"):
-            yield Acl(
-                principal=contract.department, resource="topic", name=contract.topic, pattern="literal", operation=operation
-            )
-    for agreement in catalogue.agreements.values():
-        for operation in ("READ", "DESCRIBE"):
-            yield Acl(
-                principal=agreement.recipient, resource="topic", name=agreement.topic, pattern="literal", operation=operation
-            )
-    for code in catalogue.departments:
-        yield Acl(principal=code, resource="group", name=f"{code}.", pattern="prefixed", operation="READ")
-    for name, operations in (
-        ("pub.", ("READ", "DESCRIBE")),
-        ("sub.", ("WRITE", "DESCRIBE")),
-        ("quarantine.", ("WRITE", "DESCRIBE")),
-    ):
-        for operation in operations:
-            yield Acl(principal=SERVICES, resource="topic", name=name, pattern="prefixed", operation=operation)
-    for operation in ("READ", "DESCRIBE"):
-        yield Acl(principal=SERVICES, resource="topic", name=AGREEMENTS_TOPIC, pattern="literal", operation=operation)
-        yield Acl(principal=SERVICES, resource="group", name="hutong.", pattern="prefixed", operation=operation)
-    for operation in ("WRITE", "DESCRIBE"):
-        yield Acl(principal=SERVICES, resource="transactional_id", name="hutong.", pattern="prefixed", operation=operation)
-    if catalogue.flows:
-        yield from _case_acls(catalogue.flows.values())
-    yield from _monitor_acls(catalogue.departments)
-
-
-def _monitor_acls(departments: Collection[str]) -> Iterator[Acl]:
-    """What the monitor may: look at everything that waits, and at who reads how far; it writes nothing and joins no group."""
-    for operation in ("READ", "DESCRIBE"):
-        for prefix in ("pub.", "sub.", "quarantine."):
-            yield Acl(principal=MONITOR, resource="topic", name=prefix, pattern="prefixed", operation=operation)
-        for name in (AGREEMENTS_TOPIC, REPLAYS_TOPIC):
-            yield Acl(principal=MONITOR, resource="topic", name=name, pattern="literal", operation=operation)
-    for prefix in ("hutong.", *(f"{code}." for code in departments)):
-        yield Acl(principal=MONITOR, resource="group", name=prefix, pattern="prefixed", operation="DESCRIBE")
-
-
-def _case_acls(flows: Collection[Flow]) -> Iterator[Acl]:
-    """What a coordinator may: follow the flows, keep cases, and publish what flows emit, in their owners' names."""
-    for operation in ("READ", "WRITE", "DESCRIBE"):
-        yield Acl(principal=SERVICES, resource="topic", name=CASES_PREFIX, pattern="prefixed", operation=operation)
-    for operation in ("READ", "DESCRIBE"):
-        yield Acl(principal=SERVICES, resource="topic", name=FLOWS_TOPIC, pattern="literal", operation=operation)
-    emitted = {one.contract for flow in flows for one in (flow.question, flow.progress, flow.outcome) if one is not None}
-    for contract in sorted(emitted):
-        for operation in ("WRITE", "DESCRIBE"):
-            yield Acl(principal=SERVICES, resource="topic", name=pub_topic(contract), pattern="literal", operation=operation)
 
 
 def _grants(catalogue: Catalogue) -> Iterator[WantedGrant]:

@@ -20,7 +20,9 @@ from hutong.control.changes import Change, Difference, Effect, Refusal
 from hutong.control.desired import Desired, Subject, WantedGrant
 from hutong.control.effects import contract_fields, effect
 from hutong.control.flows import flow_changes, flow_key_changes
+from hutong.control.keys import granted, key_changes, key_notes
 from hutong.control.observed import Observed, SubjectState
+from hutong.control.quotas import quota_changes, quota_notes
 from hutong.control.words import counted
 from hutong.errors import DeclarationError
 
@@ -36,7 +38,8 @@ def difference(wanted: Desired, found: Observed) -> Difference:
         *_topic_changes(wanted, found),
         *_schema_changes(wanted, found, effects),
         *access_changes(wanted, found),
-        *_key_changes(wanted, found),
+        *quota_changes(wanted, found),
+        *key_changes(wanted, found),
         *flow_key_changes(wanted, found),
         *agreements,
         *flow_changes(wanted, found),
@@ -44,7 +47,7 @@ def difference(wanted: Desired, found: Observed) -> Difference:
     return Difference(
         changes=tuple(changes),
         refusals=tuple(_refusals(wanted, found)),
-        notes=tuple(access_notes(found)),
+        notes=(*access_notes(found), *quota_notes(found), *key_notes(wanted, found)),
     )
 
 
@@ -171,13 +174,6 @@ def _refusals(wanted: Desired, found: Observed) -> Iterator[Refusal]:
             yield Refusal(contract=str(subject.contract), text=text)
 
 
-def _key_changes(wanted: Desired, found: Observed) -> Iterator[Change]:
-    for id_, grant in wanted.grants.items():
-        if id_ not in found.keys:
-            contract = grant.agreement.contract
-            yield Change(step="key", action="create", name=id_, text="32 random bytes", contract=contract, agreement=id_)
-
-
 def _same(there: bytes | None, wanted: bytes) -> bool:
     """Whether two grants say the same. The order of keys says nothing, and fastavro's differs from process to process."""
     if there is None or there == wanted:
@@ -191,7 +187,8 @@ def _same(there: bytes | None, wanted: bytes) -> bool:
 def _agreement_changes(wanted: Desired, found: Observed, old: dict[str, Grant]) -> Iterator[Change]:
     for id_, grant in wanted.grants.items():
         schema_id = found.delivery_ids.get(id_)
-        if schema_id is not None and _same(found.grants.get(id_), grant.grant(schema_id).to_json()):
+        there = found.grants.get(id_)
+        if schema_id is not None and _same(there, granted(grant, schema_id, there).to_json()):
             continue
         known = id_ in found.grants
         text = f"{grant.agreement.contract} v{grant.reader_schema[ATTRIBUTE]['version']} to {grant.agreement.recipient}"

@@ -12,6 +12,7 @@ from hutong.control.observed import PREFIXES, Observed, SubjectState
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import read_all
+from hutong.kafka.quotas import read_quotas
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.settings import Settings
 from hutong.kafka.topics import AGREEMENTS_TOPIC, FLOWS_TOPIC
@@ -36,6 +37,7 @@ def observe(settings: Settings, admin: Admin, registry: RegistryAdmin, home: Hom
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         topics, users, acls = pool.submit(admin.topics, PREFIXES), pool.submit(admin.users), pool.submit(admin.acls)
+        quotas = pool.submit(read_quotas, settings)
         known = frozenset(registry.subjects())
         names = [name for name in wanted.subjects if name in known and wanted.subjects[name].contract]
         asked = [grant for grant in wanted.grants.values() if grant.subject in known]
@@ -52,6 +54,7 @@ def observe(settings: Settings, admin: Admin, registry: RegistryAdmin, home: Hom
             acls=acls.result(),
             grants=grants,
             flows=flows,
+            quotas=quotas.result(),
             keys=frozenset(path.name for path in home.keys.iterdir()) if home.keys.is_dir() else frozenset(),
         )
 

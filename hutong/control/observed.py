@@ -46,6 +46,7 @@ class Observed:
         grants: agreement id -> the bytes on ``ctl.agreements``.
         flows: flow id -> the bytes on ``ctl.flows``.
         keys: names of the keys in this home: of agreements, and of flows.
+        quotas: user -> kind of quota -> value, or None where the cluster does not tell.
     """
 
     topics: Mapping[str, TopicState] = field(default_factory=dict)
@@ -56,3 +57,4 @@ class Observed:
     grants: Mapping[str, bytes] = field(default_factory=dict)
     flows: Mapping[str, bytes] = field(default_factory=dict)
     keys: frozenset[str] = frozenset()
+    quotas: Mapping[str, Mapping[str, float]] | None = field(default_factory=dict)

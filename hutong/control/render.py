@@ -77,7 +77,7 @@ def _tree(title: str | Text, changes: tuple[Change, ...]) -> Tree:
 
 def _shared(tree: Tree, changes: list[Change]) -> None:
     """What belongs to no contract: control topics, principals, the services' rules, flows."""
-    for step in ("topic", "principal", "acl", "agreement", "flow"):
+    for step in ("topic", "principal", "acl", "quota", "agreement", "flow"):
         these = [change for change in changes if change.step == step]
         for change in these[:_QUIET]:
             node = tree.add(_line(change))

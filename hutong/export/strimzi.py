@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 from hutong.catalogue.catalogue import Catalogue
 from hutong.control.desired import Desired, Layout, desired
 from hutong.errors import ConfigurationError
+from hutong.kafka.quotas import PUBLISH, RECEIVE, REQUESTS
 from hutong.kafka.resources import Acl, NewTopic
+from hutong.principals import OPERATOR
 
 __all__ = ["CLUSTER", "documents"]
 
@@ -24,11 +26,11 @@ API = "kafka.strimzi.io/v1"
 CLUSTER = "hutong"
 """Name of the ``Kafka`` resource that everything belongs to."""
 
-OPERATOR = "operator"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LONGEST = 253
 _HASH = 8
 _RESOURCES = {"topic": "topic", "group": "group", "transactional_id": "transactionalId", "cluster": "cluster"}
+_QUOTAS = {PUBLISH: "producerByteRate", RECEIVE: "consumerByteRate", REQUESTS: "requestPercentage"}
 _PATTERNS = {"literal": "literal", "prefixed": "prefix"}
 
 
@@ -47,7 +49,7 @@ def documents(catalogue: Catalogue, layout: Layout, *, cluster: str = CLUSTER) -
     for name in sorted(wanted.topics):
         yield _topic(wanted.topics[name], cluster)
     for principal, acls in _rules(wanted):
-        yield _user(principal, acls, cluster)
+        yield _user(principal, acls, wanted.quotas.get(principal, {}), cluster)
 
 
 def resource_name(topic: str) -> str:
@@ -75,16 +77,18 @@ def _rules(wanted: Desired) -> Iterator[tuple[str, list[Acl]]]:
         yield principal, sorted(of[principal])
 
 
-def _user(principal: str, acls: Iterable[Acl], cluster: str) -> dict[str, Any]:
+def _user(principal: str, acls: Iterable[Acl], quota: Mapping[str, float], cluster: str) -> dict[str, Any]:
     if not _NAME.fullmatch(principal):
         raise ConfigurationError(
             f"{principal} cannot be a KafkaUser, whose name is the principal's: Kubernetes takes no underscore; "
             "give the department a code without underscores, or make users and rules with `hutong apply` alone"
         )
     spec: dict[str, Any] = {"authentication": {"type": "scram-sha-512"}}
-    rules = [_acl(list(some)) for _, some in groupby(acls, key=lambda acl: (acl.resource, acl.name, acl.pattern))]
+    rules = [_acl(list(some)) for _, some in groupby(acls, key=lambda acl: (acl.resource, acl.name, acl.pattern, acl.permission))]
     if rules:
         spec["authorization"] = {"type": "simple", "acls": rules}
+    if quota:
+        spec["quotas"] = {_QUOTAS[kind]: round(value) for kind, value in quota.items()}  # whole numbers alone
     return _resource("KafkaUser", principal, cluster, spec)
 
 
@@ -93,7 +97,12 @@ def _acl(acls: list[Acl]) -> dict[str, Any]:
     resource = {"type": _RESOURCES[first.resource], "name": first.name, "patternType": _PATTERNS[first.pattern]}
     if first.resource == "cluster":
         del resource["name"], resource["patternType"]  # there is one
-    return {"type": "allow", "resource": resource, "operations": [_operation(acl.operation) for acl in acls], "host": "*"}
+    return {
+        "type": first.permission,
+        "resource": resource,
+        "operations": [_operation(acl.operation) for acl in acls],
+        "host": "*",
+    }
 
 
 def _operation(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Who may do what: the declarations read by themselves, and a running broker asked about every cell."""
