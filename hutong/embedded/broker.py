@@ -12,27 +12,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hutong.principals import OPERATOR, SERVICES
+
 __all__ = [
     "BROKER",
     "CONTROLLER",
-    "OPERATOR",
     "PRINCIPALS",
-    "SERVICES",
     "Place",
     "Tls",
+    "controller_alone",
     "properties",
     "quoted",
     "settings",
     "users",
 ]
 
-OPERATOR = "operator"
-SERVICES = "services"
 # With a hyphen, which no department's code has: nobody can be given these names.
 BROKER = "kafka-broker"
 CONTROLLER = "kafka-controller"
-PRINCIPALS = (OPERATOR, SERVICES, BROKER)
-"""Who can log in from the start."""
+PRINCIPALS = (OPERATOR, *sorted(SERVICES), BROKER)
+"""Who can log in from the start. A service then waits for `hutong apply`, which gives it its rights."""
 
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -56,6 +55,7 @@ _TUNING = {
     "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),  # of 128 MiB of heap
     "num.network.threads": "2",  # two cores
     "num.io.threads": "4",
+    "quota.window.num": "3",  # of 11 s: who was quiet for so long may send that much at once before a quota slows it down
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "6000",  # of 9 s: how long a killed broker's successor waits until it may register
 }
@@ -139,6 +139,15 @@ def settings(
         "transaction.state.log.min.isr": str(in_sync),
         "share.coordinator.state.topic.replication.factor": str(replicas),
         "share.coordinator.state.topic.min.isr": str(in_sync),
+    }
+
+
+def controller_alone(settings: Mapping[str, str]) -> dict[str, str]:
+    """A node's settings for its controller without its broker, that soon notices which brokers are not there."""
+    return {name: value for name, value in settings.items() if name != "advertised.listeners"} | {
+        "process.roles": "controller",
+        "listeners": settings["listeners"].partition(",")[2],
+        "broker.session.timeout.ms": "1000",
     }
 
 

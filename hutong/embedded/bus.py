@@ -18,6 +18,7 @@ from typing import Literal
 from hutong.embedded import broker, kafka, ports, registry
 from hutong.embedded.diagnosis import FULL, explain
 from hutong.embedded.disk import full_disk_said_plainly, is_full, require_room
+from hutong.embedded.fencing import fence_killed
 from hutong.embedded.jars import distributions, install
 from hutong.embedded.java import environment as java_environment
 from hutong.embedded.process import Process, processes, start, stop
@@ -27,6 +28,7 @@ from hutong.embedded.tls import certify, stop_expired
 from hutong.embedded.turn import turn
 from hutong.errors import BrokerUnavailable, ConfigurationError, HutongError, NotAuthorised
 from hutong.home import BusAddress, Home
+from hutong.principals import OPERATOR
 
 __all__ = ["Part", "Status", "down", "reset", "status", "up"]
 
@@ -180,7 +182,7 @@ def _check_secrets(home: Home, state: State) -> None:
     """The passwords lie in Kafka's data: new ones would only lock everybody out."""
     if not any(kafka.is_formatted(home, node) for node in state.nodes):
         return
-    for principal in broker.PRINCIPALS:
+    for principal in (OPERATOR, broker.BROKER):
         if home.read_secret(principal) is None:
             raise HutongError(
                 f"the password file {home.secrets / principal} is gone, and the bus was set up with it; "
@@ -198,6 +200,7 @@ def _start_missing(
     for directory in (home.log, home.kafka, home.registry, home.run / "tmp"):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)  # events are personal data, and logs may hold names of topics
     if _REGISTRY not in before:
+        registry.configure(home)
         start(
             _REGISTRY,
             registry.command(home, registry_files),
@@ -213,6 +216,7 @@ def _start_missing(
             home.ensure_secret(principal)
         with ThreadPoolExecutor(max_workers=2) as pool:
             list(pool.map(lambda node: kafka.format_storage(home, state, node, kafka_files), bare))
+    fence_killed(home, state, missing, kafka_files, attached=attached)
     for node in missing:
         kafka.configure(home, state, node)
         start(
@@ -261,19 +265,20 @@ def _brokers_in_service(home: Home, state: State, *, patient: bool = True) -> bo
     from hutong.kafka.probe import brokers_in_service
     from hutong.kafka.settings import Settings
 
-    here = {"HUTONG_HOME": str(home.root), "HUTONG_KAFKA_PASSWORD": home.read_secret(broker.OPERATOR) or "none"}
-    settings = Settings.resolve(broker.OPERATOR, here)
-    try:
-        return brokers_in_service(settings, seconds=2.0) == len(state.nodes)
-    except BrokerUnavailable:
-        return False
-    except NotAuthorised:
-        if patient:
+    for password in (home.read_secret(OPERATOR), home.staged_secret(OPERATOR)):  # the latter where a change was broken off
+        here = {"HUTONG_HOME": str(home.root), "HUTONG_KAFKA_PASSWORD": password or "none"}
+        try:
+            return brokers_in_service(Settings.resolve(OPERATOR, here), seconds=2.0) == len(state.nodes)
+        except BrokerUnavailable:
             return False
-        raise HutongError(
-            f"the brokers do not accept the password in {home.secrets / broker.OPERATOR}: the bus was set up with another one; "
-            "put it back, or `hutong reset` to begin anew without the data"
-        ) from None
+        except NotAuthorised:
+            continue
+    if patient:
+        return False
+    raise HutongError(
+        f"the brokers do not accept the password in {home.secrets / OPERATOR}: the bus was set up with another one; "
+        "put it back, or `hutong reset` to begin anew without the data"
+    )
 
 
 def _logs(home: Home, name: str) -> list[Path]:

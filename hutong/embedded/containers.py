@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hutong.certificates import Authority
-from hutong.embedded import broker
+from hutong.embedded import broker, registry
 from hutong.embedded.java import tool_flags
 from hutong.embedded.state import new_cluster_id
 from hutong.errors import HutongError
 from hutong.home import Home, write_private
 from hutong.kafka.resources import Acl
+from hutong.principals import OPERATOR, REGISTRY, REGISTRY_WRITER, SERVICES
 
-__all__ = ["ACCESS", "MONITOR", "REGISTRY", "Containers", "main", "prepare"]
+__all__ = ["ACCESS", "Containers", "main", "prepare"]
 
-REGISTRY = "registry"
-MONITOR = "monitor"
 _GRAFANA = "grafana"
 _USERS = (*broker.PRINCIPALS, REGISTRY)  # who must be able to log in before `hutong apply` has run
 _KAFKA_PORT, _CONTROLLER_PORT, _REGISTRY_PORT = 9092, 9093, 8443
@@ -86,12 +85,12 @@ def prepare(home: Home, out: Path, containers: Containers) -> None:
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = Authority(directory=home.tls)
     trusted = authority.ensure().read_text(encoding="ascii")
-    passwords = {name: home.ensure_secret(name) for name in (*_USERS, broker.CONTROLLER, MONITOR)}
+    passwords = {name: home.ensure_secret(name) for name in (*_USERS, broker.CONTROLLER, REGISTRY_WRITER)}
     cluster_id = _cluster_id(home)
     for node in containers.nodes:
         _broker(authority, out / f"kafka-{node.id}", containers, node, passwords, cluster_id)
     _registry(authority, out / REGISTRY, containers, passwords)
-    for name in ("services", MONITOR):
+    for name in sorted(SERVICES):
         their = Home(root=out / name)
         their.write_secret(name, passwords[name])
         write_private(their.tls / "ca.crt", trusted, mode=_PUBLIC)
@@ -149,6 +148,7 @@ def _registry(authority: Authority, directory: Path, containers: Containers, pas
         "quarkus.http.ssl.certificate.key-files": str(containers.path(REGISTRY, "server.key")),
         "quarkus.http.access-log.enabled": "false",
         "quarkus.management.host": "127.0.0.1",
+        **registry.access(passwords[REGISTRY_WRITER]),
     }
     write_private(directory / "registry.properties", broker.properties(found))
 
@@ -164,7 +164,7 @@ def _access() -> None:
     from hutong.kafka.admin import Admin
     from hutong.kafka.settings import Settings
 
-    admin = Admin(Settings.resolve(broker.OPERATOR))
+    admin = Admin(Settings.resolve(OPERATOR))
     admin.brokers()
     admin.create_acls(ACCESS)
 

@@ -19,13 +19,19 @@ from hutong.embedded.state import Node, State
 from hutong.errors import HutongError
 from hutong.home import Home, write_private
 
-__all__ = ["command", "configure", "format_storage", "is_formatted"]
+__all__ = ["command", "configure", "format_storage", "is_formatted", "log_file", "was_killed"]
 
 _FORMAT_SECONDS = 60.0
 
 
-def configure(home: Home, state: State, node: Node) -> Path:
-    """Write the node's ``server.properties`` and make its directories.
+def configure(home: Home, state: State, node: Node, *, alone: bool = False) -> Path:
+    """Write the node's settings and make its directories.
+
+    Args:
+        home: where.
+        state: the cluster.
+        node: the node.
+        alone: for its controller without its broker.
 
     Returns:
         The file, mode 0600.
@@ -34,9 +40,18 @@ def configure(home: Home, state: State, node: Node) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     home.log.mkdir(parents=True, exist_ok=True)
     settings = _settings(home, state, node, data=directory / "data")
-    file = directory / "server.properties"
-    write_private(file, broker.properties(settings))
+    file = _file(home, node, alone=alone)
+    write_private(file, broker.properties(broker.controller_alone(settings) if alone else settings))
     return file
+
+
+def _file(home: Home, node: Node, *, alone: bool) -> Path:
+    return _directory(home, node) / ("controller.properties" if alone else "server.properties")
+
+
+def log_file(home: Home, node: Node, *, alone: bool = False) -> Path:
+    """Where the node logs."""
+    return home.log / f"{node.name}{'-controller' if alone else ''}.log"
 
 
 def _settings(home: Home, state: State, node: Node, *, data: Path) -> dict[str, str]:
@@ -55,6 +70,12 @@ def _place(node: Node) -> broker.Place:
 def is_formatted(home: Home, node: Node) -> bool:
     """Whether the node has storage; formatting is done in one step, so it has all of it or none."""
     return (_directory(home, node) / "data" / "meta.properties").exists()
+
+
+def was_killed(home: Home, node: Node) -> bool:
+    """Whether it has run, and did not end in good order."""
+    data = _directory(home, node) / "data"
+    return (data / "__cluster_metadata-0").is_dir() and not (data / ".kafka_cleanshutdown").exists()
 
 
 def format_storage(home: Home, state: State, node: Node, kafka: Path) -> None:
@@ -97,19 +118,19 @@ def format_storage(home: Home, state: State, node: Node, kafka: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def command(home: Home, node: Node, kafka: Path) -> list[str]:
-    """The broker's command line."""
+def command(home: Home, node: Node, kafka: Path, *, alone: bool = False) -> list[str]:
+    """The node's command line; ``alone``: of its controller without its broker."""
     return [
         java(),
         *server_flags(heap_mb=1024, temporary=home.run / "tmp"),
         "-XX:+UseG1GC",  # Java would take the serial collector on a machine of less than 2 GB: pauses of the whole broker
         "-XX:MaxGCPauseMillis=20",
-        f"-Dhutong.log={home.log / f'kafka-{node.id}.log'}",
+        f"-Dhutong.log={log_file(home, node, alone=alone)}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
         "-cp",
         _class_path(kafka),
         "kafka.Kafka",
-        str(_directory(home, node) / "server.properties"),
+        str(_file(home, node, alone=alone)),
     ]
 
 

@@ -23,6 +23,8 @@ def main(record: str, user: str, stop_signal: str, attached: str, *command: str)
     new = Path(record + ".new")
     new.write_text(json.dumps(facts), encoding="ascii")
     new.replace(record)
+    if attached == "attached":
+        import ctypes  # before setuid: the user that is become may not read the place where Python is
     if user:
         import pwd
 
@@ -32,8 +34,6 @@ def main(record: str, user: str, stop_signal: str, attached: str, *command: str)
         os.setuid(entry.pw_uid)
         os.environ.update(HOME=entry.pw_dir, USER=user, LOGNAME=user)
     if attached == "attached":  # after setuid, which clears the wish
-        import ctypes
-
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, int(stop_signal))
         if os.getppid() != parent:
             sys.exit(1)

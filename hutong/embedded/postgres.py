@@ -45,7 +45,9 @@ _SETTINGS = {
     "wal_level": "logical",  # for change data capture
     "max_connections": "200",
     "shared_buffers": "64MB",
-    "log_min_messages": "warning",
+    # What a statement does wrong is told to its client. The log would quote rows and statements, and these are personal data.
+    "log_min_messages": "log",
+    "log_error_verbosity": "terse",
     "log_connections": "off",
 }
 

@@ -47,9 +47,9 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether this very process still runs (a zombie does not)."""
+        """Whether this very process still runs. A zombie does not, unless only its first thread has ended: others hold ports."""
         fields = _stat(self.pid)
-        return fields is not None and fields[0] != "Z" and int(fields[19]) == self.started
+        return fields is not None and (fields[0] != "Z" or int(fields[17]) > 1) and int(fields[19]) == self.started
 
     @property
     def rss_bytes(self) -> int:

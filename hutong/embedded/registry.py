@@ -1,22 +1,52 @@
 """The schema registry of the embedded bus: Apicurio, which speaks the Confluent API under ``/apis/ccompat/v7``.
 
-It keeps its schemas in an H2 database file under ``HUTONG_HOME/registry``: they survive a restart, and a kill. Its settings
-are environment variables. Neighbour: ``bus`` starts and watches it.
+It keeps its schemas in an H2 database file under ``HUTONG_HOME/registry``: they survive a restart, and a kill. Everybody who
+reaches it may read; who changes something logs in. Its settings are environment variables, but for that login, which lies in a
+private file. Neighbours: ``bus`` starts and watches it; ``containers`` has the same login.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
-from hutong.embedded import java
+from hutong.embedded import broker, java
 from hutong.embedded.ports import LOOPBACK
 from hutong.embedded.state import State
-from hutong.home import Home
+from hutong.home import Home, write_private
+from hutong.principals import REGISTRY_WRITER
 
-__all__ = ["command", "environment", "is_ready"]
+__all__ = ["access", "command", "configure", "environment", "is_ready"]
+
+_REALM = "Quarkus"  # what the digest of a password is made with, beside name and password; the registry's own word
+
+
+def access(password: str) -> Mapping[str, str]:
+    """The registry's settings that say who may do what: reading is for all, writing for one.
+
+    Args:
+        password: of ``registry-writer``; only its digest is in the settings.
+    """
+    digest = hashlib.sha256(f"{REGISTRY_WRITER}:{_REALM}:{password}".encode()).hexdigest()
+    users = "quarkus.security.users.embedded."
+    return {
+        "quarkus.http.auth.basic": "true",
+        users + "plain-text": "false",
+        users + "algorithm": "digest-sha-256",  # the password is 256 random bits: no slower digest makes it safer
+        f'{users}users."{REGISTRY_WRITER}"': digest,
+        f'{users}roles."{REGISTRY_WRITER}"': "sr-admin",
+        "apicurio.auth.role-based-authorization": "true",
+        "apicurio.auth.anonymous-read-access.enabled": "true",
+    }
+
+
+def configure(home: Home) -> None:
+    """Write down who may change schemas; before a start."""
+    write_private(_access_file(home), broker.properties(access(home.ensure_secret(REGISTRY_WRITER))))
 
 
 def command(home: Home, registry: Path) -> list[str]:
@@ -32,6 +62,7 @@ def environment(home: Home, state: State) -> dict[str, str]:
         java.environment()
         | (_tls(home, state) if state.has_tls else {"QUARKUS_HTTP_PORT": str(state.registry_port)})
         | {
+            "QUARKUS_CONFIG_LOCATIONS": str(_access_file(home)),
             "QUARKUS_HTTP_HOST": LOOPBACK,
             # It opens a second port for health and metrics, by default on every interface.
             "QUARKUS_MANAGEMENT_HOST": LOOPBACK,
@@ -49,6 +80,10 @@ def environment(home: Home, state: State) -> dict[str, str]:
             "QUARKUS_LOG_CONSOLE_ENABLED": "false",
         }
     )
+
+
+def _access_file(home: Home) -> Path:
+    return home.registry / "access.properties"
 
 
 def _tls(home: Home, state: State) -> dict[str, str]:

@@ -14,6 +14,7 @@ from hutong.embedded.process import processes, stop
 from hutong.embedded.progress import Progress
 from hutong.embedded.state import State
 from hutong.home import Home
+from hutong.principals import OPERATOR, REGISTRY_WRITER, SERVICES
 
 __all__ = ["certify", "stop_expired"]
 
@@ -30,8 +31,8 @@ def certify(home: Home, state: State, progress: Progress) -> None:
     if server.is_new:
         progress.say(f"a new server certificate, until {server.ends:%Y-%m-%d}")
     if state.security == "mutual":
-        known = {file.name for file in home.secrets.glob("[!.]*")} - {broker.BROKER, broker.CONTROLLER}
-        for principal in sorted(known | {broker.OPERATOR, broker.SERVICES}):
+        known = {file.name for file in home.secrets.glob("[!.]*")} - {broker.BROKER, broker.CONTROLLER, REGISTRY_WRITER}
+        for principal in sorted(known | {OPERATOR, *SERVICES}):
             authority.client(principal)
 
 

@@ -57,6 +57,8 @@ _RESOURCES = {
     "cluster": ResourceType.BROKER,
 }
 _RESOURCE_NAMES = {kind: name for name, kind in _RESOURCES.items()}
+_PERMISSIONS = {"allow": AclPermissionType.ALLOW, "deny": AclPermissionType.DENY}
+_PERMISSION_NAMES = {kind: name for name, kind in _PERMISSIONS.items()}
 _PATTERNS = {"literal": ResourcePatternType.LITERAL, "prefixed": ResourcePatternType.PREFIXED}
 _PATTERN_NAMES = {kind: name for name, kind in _PATTERNS.items()}
 
@@ -164,7 +166,7 @@ class Admin:
             self._finish(futures, "set the password of user")
 
     def acls(self) -> frozenset[Acl] | None:
-        """Every rule that allows something, or None where the cluster has no authorizer."""
+        """Every rule, or None where the cluster has no authorizer."""
         anything: Any = None  # the client's stubs do not know that a filter may leave things open
         everything = AclBindingFilter(
             ResourceType.ANY, anything, ResourcePatternType.ANY, anything, anything, AclOperation.ANY, AclPermissionType.ANY
@@ -176,7 +178,7 @@ class Admin:
             if problem is not None and problem.code() == KafkaError.SECURITY_DISABLED:
                 return None
             raise self._explain(error, "list access rules") from error
-        return frozenset(_acl(binding) for binding in found if binding.permission_type is AclPermissionType.ALLOW)
+        return frozenset(_acl(binding) for binding in found)
 
     def create_acls(self, acls: Iterable[Acl]) -> None:
         """Add rules; one that is there already stays."""
@@ -188,7 +190,7 @@ class Admin:
                 f"User:{acl.principal}",
                 "*",
                 AclOperation[acl.operation],
-                AclPermissionType.ALLOW,
+                _PERMISSIONS[acl.permission],
             )
             for acl in acls
         ]
@@ -206,7 +208,7 @@ class Admin:
                 f"User:{acl.principal}",
                 any_host,
                 AclOperation[acl.operation],
-                AclPermissionType.ALLOW,
+                _PERMISSIONS[acl.permission],
             )
             for acl in acls
         ]
@@ -263,6 +265,7 @@ def _acl(binding: Any) -> Acl:
         name=binding.name,
         pattern=_PATTERN_NAMES.get(binding.resource_pattern_type, "literal"),  # type: ignore[arg-type]
         operation=binding.operation.name,
+        permission=_PERMISSION_NAMES.get(binding.permission_type, "allow"),  # type: ignore[arg-type]
     )
 
 

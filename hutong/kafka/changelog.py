@@ -20,7 +20,6 @@ from hutong.kafka.settings import Settings
 __all__ = ["changes"]
 
 _SECONDS = 30.0  # a broker that sends nothing for so long is not there
-_GROUP = "hutong.cases"
 
 
 def changes(settings: Settings, topic: str, *, missing: str, follow: bool = False) -> Iterator[bytes | None]:
@@ -37,7 +36,7 @@ def changes(settings: Settings, topic: str, *, missing: str, follow: bool = Fals
         BrokerUnavailable: no broker answers.
         NotAuthorised: the principal may not read it.
     """
-    consumer = compacted_consumer(settings, _GROUP, wait_ms=100)
+    consumer = compacted_consumer(settings, wait_ms=100)
     try:
         partitions = _partitions(consumer, settings, topic, missing)
         # Offset 0, not OFFSET_BEGINNING: looking the beginning up costs librdkafka half a second on a new connection.

@@ -15,6 +15,7 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from hutong.errors import BrokerUnavailable
+from hutong.kafka.passwords import follow
 from hutong.kafka.settings import Settings
 
 __all__ = ["LARGEST_STATE", "ChangelogWriter"]
@@ -37,6 +38,7 @@ class ChangelogWriter:
     def __init__(self, settings: Settings, topic: str, *, seconds: float) -> None:
         self._settings, self._topic, self._seconds = settings, topic, seconds
         self._producer: Producer | None = None
+        follow(self, settings, lambda writer: writer._producer)
 
     def write(self, states: Iterable[tuple[int, bytes, bytes]], *, until: float) -> dict[int, list[int]]:
         """Write states.

@@ -7,13 +7,15 @@ them.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, ThrottleEvent
 
 from hutong.errors import BrokerUnavailable, HutongError, QueueFull
 from hutong.kafka.errors import tells, translate
+from hutong.kafka.passwords import follow
 from hutong.kafka.reader import KafkaReader
 from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
@@ -22,6 +24,8 @@ from hutong.transport import Limits, Settle, Start
 __all__ = ["KafkaSender", "KafkaTransport"]
 
 _LOG = logging.getLogger("hutong")
+
+_SLOWED_SECONDS = 5.0  # whoever was slowed down so recently has a full queue because of that
 
 
 class KafkaTransport:
@@ -68,6 +72,7 @@ class KafkaSender:
     def __init__(self, settings: Settings, *, refusals_only: bool = False) -> None:
         self._settings = settings
         self._trouble: HutongError | None = None
+        self._slowed_until = 0.0
         self._producer = Producer(
             settings.client()
             | {
@@ -81,19 +86,19 @@ class KafkaSender:
                 # Keys are hashed as the Java client does, so that a stream processor of any kind finds co-partitioned topics.
                 "partitioner": "murmur2_random",
                 "error_cb": self._on_error,
+                "throttle_cb": self._on_throttle,
                 "delivery.report.only.error": refusals_only,
             },
             logger=_LOG,
         )
+        follow(self, settings, lambda sender: sender._producer)
 
     def send(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]], settle: Settle) -> None:
         """Queue one record."""
         try:
             self._producer.produce(topic, value, key, on_delivery=settle, headers=headers)  # type: ignore[arg-type]
         except BufferError as error:
-            raise QueueFull(
-                f"cannot publish to {topic}: the local queue is full; slow down, or wait for confirmations"
-            ) from error
+            raise QueueFull(f"cannot publish to {topic}: {self._why_full()}") from error
         except KafkaException as error:
             raise self.explain(error, topic) from error
 
@@ -124,6 +129,16 @@ class KafkaSender:
     def trouble(self) -> HutongError | None:
         """Why nothing gets through, as the client's error callback last said it."""
         return self._trouble
+
+    def _why_full(self) -> str:
+        if time.monotonic() < self._slowed_until:
+            return (
+                f"{self._settings.username} is over its quota, and the local queue is full; slow down, or ask for a larger quota"
+            )
+        return "the local queue is full; slow down, or wait for confirmations"
+
+    def _on_throttle(self, event: ThrottleEvent) -> None:
+        self._slowed_until = time.monotonic() + event.throttle_time + _SLOWED_SECONDS
 
     def _on_error(self, error: KafkaError) -> None:
         if tells(error):

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from hutong.errors import BrokerUnavailable
 from hutong.kafka.errors import translate
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import NO_GROUP
 
 __all__ = ["Entries", "compacted_consumer", "read_all", "take", "write"]
 
@@ -25,18 +26,17 @@ _SECONDS = 30.0
 _MAX_BYTES = 4_000_000  # the topic's own bound decides; this only keeps the client from deciding first
 
 
-def compacted_consumer(settings: Settings, group: str, *, wait_ms: int) -> Consumer:
+def compacted_consumer(settings: Settings, *, wait_ms: int) -> Consumer:
     """A consumer for reading whole topics: partitions are assigned by hand, nothing is committed, the end is told.
 
     Args:
         settings: the bus.
-        group: a group id that the principal may use.
         wait_ms: how long the broker holds a request when there is nothing new.
     """
     return Consumer(
         settings.client()
         | {
-            "group.id": group,  # never joined; the client insists on one
+            "group.id": NO_GROUP,
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -64,7 +64,7 @@ def read_all(settings: Settings, topic: str) -> Entries:
         BrokerUnavailable: the topic's end was not reached in time.
         NotAuthorised: the principal may not read it.
     """
-    consumer = compacted_consumer(settings, "hutong.apply", wait_ms=20)
+    consumer = compacted_consumer(settings, wait_ms=20)
     try:
         # Offset 0, not OFFSET_BEGINNING: looking the beginning up costs librdkafka half a second on a new connection.
         consumer.assign([TopicPartition(topic, 0, 0)])

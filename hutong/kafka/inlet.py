@@ -6,6 +6,7 @@ Neighbours: ``transaction`` reads here, ``outlet`` writes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -14,7 +15,9 @@ from hutong.errors import BrokerUnavailable, ConfigurationError, HutongError
 from hutong.kafka.chunk import Chunk, FetchedChunk, Place, PolledChunk
 from hutong.kafka.errors import translate
 from hutong.kafka.fast import inbox_of, plugin
+from hutong.kafka.passwords import follow_in_turn
 from hutong.kafka.settings import Settings
+from hutong.kafka.unreadable import UnreadableBatch, is_unreadable, unreadable_at
 from hutong.transcode.native.transcoder import extension
 
 __all__ = ["Inlet", "is_member"]
@@ -39,20 +42,23 @@ class Inlet:
     Attributes:
         assigned: the partitions that are ours.
         rebalances: how often partitions were "assigned", "revoked" or "lost".
+        is_stopped: whether a batch that cannot be unpacked stops a partition: ``stopping`` finds it.
     """
 
     def __init__(self, settings: Settings, *, group: str, instance: str, topics: list[str]) -> None:
         self._settings = settings
-        self._revoked = False
+        self._revoked = self.is_stopped = False
         self.assigned: set[Place] = set()
         self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
         self._consumer = Consumer(settings.client() | _config(group, instance) | plugin(), logger=_LOG)
         self._inbox: Any = inbox_of(self._consumer)
         self._latest: Any = extension.Batch([]) if extension else None
+        self._login = follow_in_turn(self, settings)
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def first(self, most: int) -> Chunk:
         """What has arrived, at most so many; waits for the first a little. A chunk is good until the next is read."""
+        self._login.refresh(self._consumer)
         if self._inbox is not None:
             # The inbox holds records alone: what the client is polled for here is rebalances, which never come among records.
             message = self._consumer.poll(0)
@@ -79,15 +85,27 @@ class Inlet:
         Raises:
             HutongError: reading has failed in a way that does not pass by itself.
         """
-        for error in chunk.errors:
+        errors = [error for error in chunk.errors if not is_unreadable(error)]
+        # What came of the partition before such a batch is complete, and nothing comes after it.
+        self.is_stopped = self.is_stopped or len(errors) < len(chunk.errors)
+        for error in errors:
             passing = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART)
             if error.code() not in passing and not error.retriable():
                 raise self._explain(error)
-        return not chunk.errors and not self._revoked
+        return not errors and not self._revoked
 
     def metadata(self) -> Any:
         """The group's metadata for the offsets of what was read last."""
         return self._consumer.consumer_group_metadata()
+
+    def stopping(self) -> list[UnreadableBatch]:
+        """The batches that cannot be unpacked and that are next, by what the group has committed.
+
+        Raises:
+            BrokerUnavailable: nobody tells now; try again.
+        """
+        self.is_stopped = False  # the client tries again, and tells again
+        return unreadable_at(self._settings, self._committed(self.assigned))
 
     def back_to_committed(self, places: set[Place]) -> None:
         """Go on where the group stands, on those of the partitions that are still ours.
@@ -99,13 +117,21 @@ class Inlet:
         if not places:
             return
         try:
-            for position in self._consumer.committed([TopicPartition(*place) for place in places], _COMMITTED_SECONDS):
-                if position.error is not None:
-                    raise BrokerUnavailable(f"cannot read where the group stands on {position.topic}; trying again")
-                offset = position.offset if position.offset >= 0 else OFFSET_BEGINNING
-                self._consumer.seek(TopicPartition(position.topic, position.partition, offset))
+            for place, offset in self._committed(places).items():
+                self._consumer.seek(TopicPartition(*place, offset))
         except KafkaException as error:
             raise self._explain(error) from error
+
+    def _committed(self, places: Collection[Place]) -> dict[Place, int]:
+        """Where the group stands."""
+        try:
+            found = self._consumer.committed([TopicPartition(*place) for place in places], _COMMITTED_SECONDS)
+        except KafkaException as error:
+            raise self._explain(error) from error
+        for position in found:
+            if position.error is not None:
+                raise BrokerUnavailable(f"cannot read where the group stands on {position.topic}; trying again")
+        return {(one.topic, one.partition): one.offset if one.offset >= 0 else OFFSET_BEGINNING for one in found}
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""

@@ -16,8 +16,10 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it exports it, and does not say so
 
+from hutong.errors import BrokerUnavailable
 from hutong.kafka.chunk import Place
 from hutong.kafka.errors import kafka_error, translate
+from hutong.kafka.passwords import Grace, follow
 from hutong.kafka.settings import Settings
 
 __all__ = ["Cluster", "Lookout", "Members"]
@@ -71,7 +73,9 @@ class Lookout:
     def __init__(self, settings: Settings, *, seconds: float = 5.0) -> None:
         self._settings, self._seconds = settings, seconds
         self._refused: KafkaError | None = None
+        self._grace = Grace(settings)
         self._client = AdminClient(settings.client() | {"error_cb": self._on_error, "log_level": 0}, logger=_LOG)
+        follow(self, settings, lambda lookout: lookout._client)
 
     def cluster(self) -> Cluster:
         """The brokers and the topics.
@@ -85,6 +89,8 @@ class Lookout:
         except KafkaException as error:
             self._client.poll(0)  # lets the error callback say that the login was refused; the call itself only times out
             raise self._explain(self._refused or error, "reach the cluster") from error
+        self._refused = None
+        self._grace.worked()
         topics = {name: one.partitions for name, one in found.topics.items() if one.error is None}
         every = [((name, part), one) for name, parts in topics.items() for part, one in parts.items()]
         in_service = frozenset(found.brokers)
@@ -96,7 +102,11 @@ class Lookout:
         )
 
     def ends(self, places: Iterable[Place]) -> dict[Place, int]:
-        """Where readers of committed records find the end: the last stable offset."""
+        """Where readers of committed records find the end: the last stable offset.
+
+        Raises:
+            BrokerUnavailable: of all partitions' brokers none answers; so with the next three.
+        """
         return self._offsets(places, _LATEST, IsolationLevel.READ_COMMITTED)
 
     def tops(self, places: Iterable[Place]) -> dict[Place, int]:
@@ -154,7 +164,13 @@ class Lookout:
             return {}
         futures = self._client.list_offsets(asked, isolation_level=level, request_timeout=self._seconds)
         found = {(place.topic, place.partition): self._answer(future) for place, future in futures.items()}
-        return {place: one for place, one in found.items() if one is not None}
+        answered = {place: one for place, one in found.items() if one is not None}
+        if not answered:
+            # One broker may be away, and the others' answers stand; where nobody answers, each further question would wait too.
+            why = [self._explain(error, "look at offsets") for one in futures.values() if (error := one.exception()) is not None]
+            if all(isinstance(one, BrokerUnavailable) for one in why):
+                raise why[0]
+        return answered
 
     def _answer(self, future: Future[Any]) -> Any:
         """What came of a question about one thing; None where nothing can be said of it now."""
@@ -176,5 +192,6 @@ class Lookout:
         return translate(error, doing, principal=self._settings.username, servers=self._settings.bootstrap_servers)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+        login = error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+        if login and not self._grace.covers(error):
             self._refused = error

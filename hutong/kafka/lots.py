@@ -57,20 +57,21 @@ class Lots:
         """
         outlet = self._outlet
         if outlet is None:
-            raise BrokerUnavailable("a lot was given up; begin again")
+            raise BrokerUnavailable("a lot was given up, or the connection broke; begin again")
         try:
             outlet.begin()
             for record in records:
                 outlet.produce(*record)
             outlet.producer.commit_transaction(_COMMIT_SECONDS)
         except KafkaException as error:
-            undelivered = outlet.undelivered()  # asked before the abort, which reports what it gives up as undelivered too
-            self._give_up(kafka_error(error))
-            problem = self._explain(error)
-            raise (undelivered if undelivered and problem.retriable else problem) from error
+            raise self._given_up(outlet, error) from error
         except BaseException:
             self._give_up(None)
             raise
+        if outlet.shaken:
+            # This lot is there. What was sent of it twice could end the next one (see ``transaction``), and a new producer of the
+            # same id must not be taken here: it would fence whoever has taken over.
+            self._outlet = None
 
     def close(self) -> None:
         """Give up what is open."""
@@ -81,6 +82,13 @@ class Lots:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _given_up(self, outlet: Outlet, error: KafkaException) -> HutongError:
+        """Give the lot up; why it failed. Whoever raises this must have no name for it: see ``transaction``."""
+        undelivered = outlet.undelivered()  # asked before the abort, which reports what it gives up as undelivered too
+        self._give_up(kafka_error(error))
+        problem = self._explain(error)
+        return undelivered if undelivered and problem.retriable else problem
 
     def _give_up(self, error: KafkaError | None) -> None:
         outlet, self._outlet = self._outlet, None

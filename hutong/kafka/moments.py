@@ -5,6 +5,7 @@ Neighbours: ``reader`` follows a topic in a group; ``changelog`` reads one whole
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -12,11 +13,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from hutong.errors import BrokerUnavailable
 from hutong.kafka.errors import translate
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import NO_GROUP
+from hutong.kafka.unreadable import is_unreadable, unreadable_at
 
 __all__ = ["records_since"]
 
+_LOG = logging.getLogger("hutong")
+
 _SECONDS = 10.0
-_GROUP = "hutong.moments"
 
 
 def records_since(settings: Settings, topic: str, moment_ms: int, *, most: int) -> Iterator[Message]:
@@ -32,21 +36,21 @@ def records_since(settings: Settings, topic: str, moment_ms: int, *, most: int) 
         HutongError: a retriable one: the topic cannot be read to its end now.
     """
     config = {
-        "group.id": _GROUP,  # never joined; the client insists on one
+        "group.id": NO_GROUP,
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "allow.auto.create.topics": False,
     }
     try:
-        with Consumer(settings.client() | config) as consumer:
-            yield from _records(consumer, topic, max(0, moment_ms), most)
+        with Consumer(settings.client() | config, logger=_LOG) as consumer:
+            yield from _records(settings, consumer, topic, max(0, moment_ms), most)
     except KafkaException as error:
         problem = translate(error, f"read {topic}", principal=settings.username, servers=settings.bootstrap_servers)
         raise (problem if problem.retriable else BrokerUnavailable(str(problem))) from error
 
 
-def _records(consumer: Consumer, topic: str, moment_ms: int, most: int) -> Iterator[Message]:
+def _records(settings: Settings, consumer: Consumer, topic: str, moment_ms: int, most: int) -> Iterator[Message]:
     found = consumer.list_topics(topic, _SECONDS).topics[topic]
     if not found.partitions:
         return
@@ -63,5 +67,8 @@ def _records(consumer: Consumer, topic: str, moment_ms: int, most: int) -> Itera
                 yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 waiting.discard(message.partition())
+            elif is_unreadable(error):
+                for batch in unreadable_at(settings, {(topic, message.partition() or 0): message.offset() or 0}):
+                    consumer.seek(TopicPartition(*batch.place, batch.last + 1))
             elif not error.retriable():
                 raise KafkaException(error)

@@ -1,11 +1,13 @@
 """The writing end of the exactly-once step: one transactional producer, and what it could not deliver.
 
-Neighbours: ``transaction`` begins and ends the transactions, and throws an outlet away whose last outcome is not known.
+Neighbours: ``transaction`` begins and ends the transactions, and throws an outlet away whose last outcome is not known, or under
+which a connection broke.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from hutong.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, 
 from hutong.kafka.chunk import Chunk
 from hutong.kafka.errors import translate
 from hutong.kafka.fast import plugin, sender_of
+from hutong.kafka.passwords import follow
 from hutong.kafka.settings import Settings
 from hutong.transcode.choice import Lane
 
@@ -26,7 +29,11 @@ _LOG = logging.getLogger("hutong")
 
 _INIT_SECONDS = 30.0
 _CLOSED_SECONDS = 30.0
+_BATCH_BYTES = 1_000_000
+_LARGE = " large"  # behind a topic's name, where it is closed to what is larger than a batch; no name has a space
 _STALLED_SECONDS = 60.0  # a queue that stays full for so long has no end of its own; the extension has the same
+_BROKE = frozenset({"FAIL", "REQTMOUT"})  # what librdkafka's log calls a connection that ends, and a request without an answer
+_NO_CONNECTION = re.compile(r"\bin state (TRY_)?CONNECT\b")  # nothing was sent on what has never been connected
 
 
 class Outlet:
@@ -37,7 +44,7 @@ class Outlet:
         transactional_id: fences every earlier producer of this id.
         instance: the instance's name.
         transaction_seconds: after this long the brokers abort an open transaction.
-        closed: topic -> when it may be tried again; outlives this outlet.
+        closed: topic (with ``_LARGE`` behind it: for large records) -> when it may be tried again; outlives this outlet.
 
     Attributes:
         producer: the client.
@@ -50,19 +57,50 @@ class Outlet:
         self, settings: Settings, *, transactional_id: str, instance: str, transaction_seconds: float, closed: dict[str, float]
     ) -> None:
         self._settings, self._closed = settings, closed
+        self._closed_before: frozenset[str] = frozenset()  # when the open transaction began
         self._undelivered: HutongError | None = None
+        self._shaken = False
         config = _config(transactional_id, instance, transaction_seconds)
-        self.producer = Producer(settings.client() | config | plugin() | {"on_delivery": _weakly(self)}, logger=_LOG)
+        callback = {"on_delivery": _weakly(self)}
+        client = settings.client()
+        self.producer = Producer(client | config | plugin() | callback, logger=_Listener(self))
         self._sender = sender_of(self.producer)
+        # Told while it begins; later it is replaced between two transactions (``is_outdated``), rather than changed within one.
+        self._beginning = True
+        self._login = follow(self, settings, lambda it: it.producer if it._beginning else None, client.get("sasl.password"))
         try:
             self.producer.init_transactions(_INIT_SECONDS)
         except KafkaException as error:
             raise self.explain(error, "begin transactions") from error
+        self._beginning = False
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the principal has another password than the producer logs in with: to be replaced after a transaction."""
+        return self._login.is_outdated
 
     def begin(self) -> None:
         """Begin a transaction."""
         self.undelivered()
+        self._closed_before = frozenset(self._closed_now())
         self.producer.begin_transaction()
+
+    @property
+    def shaken(self) -> bool:
+        """Whether since it began a connection broke, or a request had no answer: it may still come, long after it was sent again.
+
+        librdkafka sends what belongs to a transaction again by itself, any number of times. No error and no statistic tells of it
+        in time; a line of its log does, and that is written before the request is sent again.
+        """
+        self.producer.poll(0)
+        return self._shaken
+
+    def told(self, kind: str, text: str) -> None:
+        """The client's log tells of something."""
+        # A broker that is not there is tried all the time, and that must not cost a producer each time. Everything else counts:
+        # the same words again within 30 s are not written again, so none may be passed over.
+        if kind in _BROKE and not _NO_CONNECTION.search(text):
+            self._shaken = True
 
     @property
     def is_fast(self) -> bool:
@@ -120,6 +158,8 @@ class Outlet:
         """
         if self._closed and topic in self._closed_now():
             raise NoSuchDestination(f"cannot write to {topic}: it is not there, or may not be written; run 'hutong apply'")
+        if self._closed and topic + _LARGE in self._closed and _size(key, value, headers) > _BATCH_BYTES:
+            raise EventTooLarge(f"cannot write to {topic}: it has refused a record of more than {_BATCH_BYTES} bytes")
         full_since: float | None = None
         while True:
             try:
@@ -150,12 +190,21 @@ class Outlet:
         if isinstance(problem, NotAuthorised | ConfigurationError):
             # Trying again alone would stop all other destinations too; for a while, deliveries to this one go to quarantine.
             self._closed[topic] = time.monotonic() + _CLOSED_SECONDS
+        elif isinstance(problem, EventTooLarge):
+            # The topic takes less than the producer does. What is larger than a batch was alone in it; the next of that size goes
+            # to quarantine. Where even a batch is too much, nobody knows which record was meant, and the topic is closed.
+            again = topic + _LARGE in self._closed_before
+            self._closed[topic if again else topic + _LARGE] = time.monotonic() + _CLOSED_SECONDS
         if self._undelivered is None:
             self._undelivered = problem if problem.retriable else BrokerUnavailable(str(problem))
 
     def explain(self, error: KafkaError | KafkaException, doing: str) -> HutongError:
         """The error in Hutong's words."""
         return translate(error, doing, principal=self._settings.username, servers=self._settings.bootstrap_servers)
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> int:
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(held or b"") for name, held in headers)
 
 
 def _weakly(outlet: Outlet) -> Callable[[KafkaError | None, Message], None]:
@@ -169,12 +218,32 @@ def _weakly(outlet: Outlet) -> Callable[[KafkaError | None, Message], None]:
     return report
 
 
+class _Listener:
+    """The client's log, on its way to ours; the outlet hears all of it.
+
+    It does not hold the outlet: see ``_weakly``.
+    """
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = weakref.ref(outlet)
+
+    def log(self, level: int, form: str, *words: Any) -> None:
+        """As ``logging.Logger.log``: the words are the kind, the client's name, and the text."""
+        outlet = self._outlet()
+        if outlet is not None and len(words) > 1:
+            outlet.told(str(words[0]), str(words[-1]))
+        if level >= logging.WARNING:
+            _LOG.log(level, form, *words)
+
+
 def _config(transactional_id: str, instance: str, transaction_seconds: float) -> dict[str, Any]:
     return {
         "transactional.id": transactional_id,
         "client.id": instance,
+        "log_level": 6,  # connections that the other side has closed are told of no louder than this
         "transaction.timeout.ms": int(transaction_seconds * 1000),
         "message.timeout.ms": int(transaction_seconds * 1000),
+        "socket.timeout.ms": int(transaction_seconds * 1000),  # an answer that comes later is about a transaction that is over
         # A topic that is not there is held for one that is being made; for longer than a record may wait, it would time out as if
         # no broker answered, and hold up everything else. `hutong apply` makes topics before it sends agreements.
         "topic.metadata.propagation.max.ms": 1_000,
@@ -182,7 +251,7 @@ def _config(transactional_id: str, instance: str, transaction_seconds: float) ->
         "retry.backoff.ms": 1,
         "retry.backoff.max.ms": 10,
         "linger.ms": 5,
-        "batch.size": 1_000_000,
+        "batch.size": _BATCH_BYTES,
         "batch.num.messages": 20_000,
         "compression.type": "lz4",
         "message.max.bytes": 2_000_000,  # a delivery may be larger than its event, and quarantine adds headers

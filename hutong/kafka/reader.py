@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from hutong.errors import BrokerUnavailable, HutongError
 from hutong.kafka.errors import kafka_error, tells, translate
+from hutong.kafka.passwords import Grace, follow_in_turn
 from hutong.kafka.settings import Settings
 from hutong.transport import Positions, Start
 
@@ -43,6 +44,7 @@ class KafkaReader:
         self._committing = 0
         self._failed_in_callback: HutongError | None = None
         self._waiting: list[Message] = []
+        self._grace = Grace(settings)
         self._consumer = Consumer(
             settings.client()
             | {
@@ -52,6 +54,8 @@ class KafkaReader:
                 "enable.auto.offset.store": False,
                 # Positions are set on assignment; this only matters when retention has passed one: read on then.
                 "auto.offset.reset": "earliest",
+                # Of 45 s: so long a killed member's partitions are nobody's, and whoever is started in its place waits for them.
+                "session.timeout.ms": 10_000,
                 "fetch.wait.max.ms": 100,
                 "queued.max.messages.kbytes": 32_768,
                 "error_cb": self._on_error,
@@ -60,6 +64,7 @@ class KafkaReader:
             logger=_LOG,
         )
         self._trouble: HutongError | None = None
+        self._login = follow_in_turn(self, settings)
         self._consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
 
     def join(self, seconds: float) -> None:
@@ -148,6 +153,7 @@ class KafkaReader:
             _LOG.warning("positions on %s were not stored (%s); some events may come again", self._topic, error.name())
 
     def _poll(self, seconds: float) -> list[Message]:
+        self._login.refresh(self._consumer)
         message = self._consumer.poll(seconds)
         if self._failed_in_callback:
             failure, self._failed_in_callback = self._failed_in_callback, None
@@ -163,6 +169,7 @@ class KafkaReader:
         error = message.error()
         if error is None:
             self._trouble = None
+            self._grace.worked()
             return True
         if error.code() == KafkaError._MAX_POLL_EXCEEDED:
             _LOG.warning(
@@ -178,6 +185,7 @@ class KafkaReader:
         try:
             consumer.assign(self._positions(consumer, partitions) if partitions else [])
             self._assigned, self._lost = True, False
+            self._grace.worked()
         except KafkaException as error:
             self._failed_in_callback = self._explain(error)
 
@@ -226,7 +234,7 @@ class KafkaReader:
         )
 
     def _on_error(self, error: KafkaError) -> None:
-        if tells(error):
+        if tells(error) and not self._grace.covers(error):
             problem = self._explain(error)
             if not (isinstance(problem, BrokerUnavailable) and self._trouble is not None):
                 self._trouble = problem

@@ -13,19 +13,25 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from typing import Any
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from hutong.contracts.avro import Schema
 from hutong.errors import ConfigurationError, NotAuthorised, RegistryUnavailable
+from hutong.kafka.bounded_http import TooLargeAnswer, opener, read_whole
 from hutong.kafka.settings import Settings, trust
 from hutong.transport import Registered
 
 __all__ = ["Registry"]
 
+_Taken = TypeVar("_Taken")
+
 _TYPE = "application/vnd.schemaregistry.v1+json"
+_MOST_BYTES = 16_000_000  # of an answer: a list of a hundred thousand subjects; a schema has some thousand
+_MOST_SAID = 300  # characters of a registry's own words in an error
 
 
 class Registry:
@@ -33,7 +39,7 @@ class Registry:
 
     Args:
         url: base URL, without ``/subjects``.
-        seconds: time-out of one request.
+        seconds: how long a request and its answer may take together.
         username: for HTTP basic authentication.
         password: for HTTP basic authentication.
         authority: file of the certificate authority of an ``https`` registry; the system's authorities by default.
@@ -49,11 +55,7 @@ class Registry:
         authority: str | None = None,
     ) -> None:
         self.url = url.rstrip("/")
-        # No proxy: the registry is a neighbour of the brokers, and a proxy from the environment would see every schema.
-        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-        if self.url.startswith("https:"):
-            handlers.append(urllib.request.HTTPSHandler(context=trust(authority)))
-        self._opener = urllib.request.build_opener(*handlers)
+        self._opener = opener(trust(authority) if self.url.startswith("https:") else None)
         self._seconds = seconds
         self._login = "Basic " + base64.b64encode(f"{username}:{password or ''}".encode()).decode() if username else None
         self._by_id: dict[int, Schema] = {}
@@ -62,7 +64,7 @@ class Registry:
         self._clock_offset: float | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Registry:
+    def of(cls, settings: Settings) -> Self:
         """The registry of a bus."""
         password = settings.registry_password
         return cls(
@@ -79,7 +81,8 @@ class Registry:
 
     def versions(self, subject: str) -> list[int]:
         """The version numbers of a subject, rising; empty where there is no such subject."""
-        return sorted(self._call("GET", f"/subjects/{_part(subject)}/versions") or [])
+        answer = self._call("GET", f"/subjects/{_part(subject)}/versions")
+        return self._read(lambda: sorted(int(number) for number in answer or []))
 
     def version(self, subject: str, number: int) -> Registered:
         """One version of a subject."""
@@ -95,18 +98,19 @@ class Registry:
         return found
 
     def by_id(self, schema_id: int) -> Schema | None:
-        """The schema of an id, or None where there is none."""
+        """The schema of an id, or None where there is none, or none that is Avro's."""
         with self._lock:
             if schema_id not in self._by_id:
-                answer = self._call("GET", f"/schemas/ids/{schema_id}")
+                answer = self._schema_of_id(schema_id)
                 if answer is None:
                     return None
-                self._by_id[schema_id] = json.loads(answer["schema"])
+                self._by_id[schema_id] = answer
             return self._by_id[schema_id]
 
     def subjects(self) -> list[str]:
         """All subjects."""
-        return sorted(self._call("GET", "/subjects") or [])
+        answer = self._call("GET", "/subjects")
+        return self._read(lambda: sorted(str(subject) for subject in answer or []))
 
     def register(self, subject: str, schema: Schema) -> int:
         """Register a schema and return its id; the same schema again returns the same id.
@@ -115,13 +119,13 @@ class Registry:
             ConfigurationError: the registry refuses it: no valid schema, or not compatible.
         """
         answer = self._call("POST", f"/subjects/{_part(subject)}/versions", {"schema": json.dumps(schema), "schemaType": "AVRO"})
-        return int(answer["id"])
+        return self._read(lambda: int(answer["id"]))
 
     def is_compatible(self, subject: str, schema: Schema) -> bool:
         """Whether the registry would take a schema as the subject's next version."""
         path = f"/compatibility/subjects/{_part(subject)}/versions/latest"
         answer = self._call("POST", path, {"schema": json.dumps(schema), "schemaType": "AVRO"})
-        return answer is None or bool(answer["is_compatible"])
+        return answer is None or self._read(lambda: bool(answer["is_compatible"]))
 
     def set_compatibility(self, subject: str, level: str) -> None:
         """Set a subject's compatibility: ``BACKWARD_TRANSITIVE``, ``FULL_TRANSITIVE``, ``NONE``, ..."""
@@ -138,9 +142,36 @@ class Registry:
     def _registered(self, subject: str, answer: Any) -> Registered | None:
         if answer is None:
             return None
-        registered = Registered(id=int(answer["id"]), version=int(answer["version"]), schema=json.loads(answer["schema"]))
+        registered = self._read(
+            lambda: Registered(id=int(answer["id"]), version=int(answer["version"]), schema=json.loads(answer["schema"]))
+        )
         self._by_version[subject, registered.version] = registered
         return registered
+
+    def _schema_of_id(self, schema_id: int) -> Schema | None:
+        try:
+            answer = self._call("GET", f"/schemas/ids/{schema_id}")
+        except RegistryUnavailable as error:
+            if isinstance(error.__cause__, TooLargeAnswer):
+                return None
+            raise
+        if answer is None:
+            return None
+        text = self._read(lambda: str(answer["schema"]))
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return None  # whoever may register can register anything, and nobody must wait for that
+
+    def _read(self, take: Callable[[], _Taken]) -> _Taken:
+        """What is meant by an answer that may be anything."""
+        try:
+            return take()
+        except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise RegistryUnavailable(
+                f"the schema registry at {self.url} answers what is no answer to the question ({type(error).__name__}); "
+                "check HUTONG_REGISTRY_URL"
+            ) from None
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON answer, or None for 404."""
@@ -155,12 +186,12 @@ class Registry:
         try:
             with self._opener.open(request, timeout=self._seconds) as response:
                 self._note_clock(response.headers.get("Date"))
-                return json.loads(response.read() or b"null")
+                return json.loads(read_whole(response, _MOST_BYTES) or b"null")
         except urllib.error.HTTPError as error:
             with error:
                 self._note_clock(error.headers.get("Date"))
                 return self._refused(error, method, path)
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, ArithmeticError, RecursionError) as error:
             if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
                 raise ConfigurationError(
                     f"the schema registry at {self.url} shows a certificate that is not trusted ({_reason(error)}); "
@@ -197,11 +228,16 @@ def _part(subject: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    return str(getattr(error, "reason", None) or error or type(error).__name__)
+    return _shown(str(getattr(error, "reason", None) or error or type(error).__name__))
 
 
 def _message(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.loads(error.read())["message"])
-    except (ValueError, KeyError, TypeError, OSError):
+        return _shown(str(json.loads(read_whole(error, _MOST_BYTES))["message"]))
+    except (ValueError, ArithmeticError, KeyError, TypeError, OSError, HTTPException, RecursionError):
         return f"HTTP {error.code}"
+
+
+def _shown(said: str) -> str:
+    """What somebody else says, as a terminal may have it."""
+    return "".join(letter if letter.isprintable() else " " for letter in said[:_MOST_SAID])

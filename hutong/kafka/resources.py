@@ -9,22 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Acl", "NewTopic", "TopicState"]
+__all__ = ["Acl", "NewTopic", "Pattern", "Permission", "Resource", "TopicState"]
 
 Resource = Literal["topic", "group", "transactional_id", "cluster"]
 Pattern = Literal["literal", "prefixed"]
+Permission = Literal["allow", "deny"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Acl:
-    """A rule that lets a principal do something, from any host.
+    """A rule that lets a principal do something, or keeps it from it whatever else allows it, from any host.
 
     Attributes:
         principal: the user's name, without ``User:``.
         resource: kind of the resource.
         name: the resource's name, or what it begins with.
         pattern: which of the two.
-        operation: ``READ``, ``WRITE``, ``DESCRIBE``, ...
+        operation: ``READ``, ``WRITE``, ``DESCRIBE``, ..., or ``ALL``.
+        permission: which of the two.
     """
 
     principal: str
@@ -32,12 +34,19 @@ class Acl:
     name: str
     pattern: Pattern
     operation: str
+    permission: Permission = "allow"
 
     def __str__(self) -> str:
         what = (
             f"{self.resource.replace('_', ' ')}s {self.name}*" if self.pattern == "prefixed" else f"{self.resource} {self.name}"
         )
-        return f"{self.principal} may {self.operation.replace('_', ' ').lower()} {what}"
+        return f"{self.principal} {self.deed} {what}"
+
+    @property
+    def deed(self) -> str:
+        """What it may do, or may not, in words."""
+        operation = "use" if self.operation == "ALL" else self.operation.replace("_", " ").lower()
+        return f"may {operation}" if self.permission == "allow" else f"may not {operation}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from hutong.errors import BrokerUnavailable, HutongError
 from hutong.kafka.chunk import Place
 from hutong.kafka.errors import translate
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import NO_GROUP
+from hutong.kafka.unreadable import is_unreadable, unreadable_at
 
 __all__ = ["Scan", "Stretches"]
 
@@ -27,7 +29,6 @@ _LOG = logging.getLogger("hutong")
 _SECONDS = 30.0  # a broker that sends nothing for so long is not there
 _REACH_SECONDS = 10.0
 _BATCH = 1_000
-_GROUP = "hutong.scan"
 
 Stretches = Mapping[Place, tuple[int, int]]
 """(topic, partition) -> the first offset, and the one behind the last."""
@@ -89,7 +90,7 @@ class Scan:
         ends = {place: end for place, (start, end) in stretches.items() if start < end}
         if not ends:
             return
-        consumer = Consumer(self._settings.client() | _CONFIG | {"group.id": _GROUP}, logger=_LOG)
+        consumer = Consumer(self._settings.client() | _CONFIG | {"group.id": NO_GROUP}, logger=_LOG)
         try:
             consumer.assign([TopicPartition(*place, stretches[place][0]) for place in ends])
             yield from self._drained(consumer, ends)
@@ -127,6 +128,8 @@ class Scan:
                     is_done = at + 1 >= end
                 elif error.code() == KafkaError._PARTITION_EOF:
                     is_done = True
+                elif is_unreadable(error):
+                    is_done = self._passes(consumer, place, message.offset() or 0, ends.get(place, -1))
                 elif error.retriable():
                     continue
                 else:
@@ -135,6 +138,13 @@ class Scan:
                     consumer.pause([TopicPartition(*place)])  # what comes behind its end is nobody's here
             if messages:
                 silent_since = time.monotonic()  # asked after the yields: the caller's time is not the brokers' silence
+
+    def _passes(self, consumer: Consumer, place: Place, at: int, end: int) -> bool:
+        """Go on behind a batch that cannot be unpacked; whether the end is reached with it."""
+        for batch in unreadable_at(self._settings, {place: at}):
+            consumer.seek(TopicPartition(*place, batch.last + 1))
+            return batch.last + 1 >= end
+        return False
 
     def _offsets(self, places: Sequence[Place], spec: Any) -> dict[Place, int]:
         if not places:

@@ -11,9 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+from hutong.contracts.avro import Schema
 from hutong.contracts.framing import unframe
 from hutong.contracts.schema import EventSchema
-from hutong.errors import MalformedEvent, RegistryUnavailable
+from hutong.errors import ConfigurationError, MalformedEvent, NotAuthorised, RegistryUnavailable
 from hutong.kafka.registry import Registry
 
 __all__ = ["WriterSchemas"]
@@ -21,7 +22,9 @@ __all__ = ["WriterSchemas"]
 _LOG = logging.getLogger("hutong")
 
 _MOST_ASKED = 50  # ids of one topic in one batch; a department has a few, a flood of made-up ones must not stop the others
-_UNKNOWN_SECONDS = 10.0  # an id that the registry does not know is not asked for again within this
+# An id that the registry does not know is not asked for again within this. Not longer: the next version may get an id that was
+# made up before, and what is published with it goes to quarantine as long as that is thought to be unknown.
+_UNKNOWN_SECONDS = 1.0
 _MOST_UNKNOWN = 10_000  # made-up ids must not fill the memory
 
 
@@ -45,7 +48,7 @@ class WriterSchemas:
             asked: topic -> questions of this batch so far; counts on.
 
         Raises:
-            RegistryUnavailable: the registry does not answer; nothing can be said of these values now.
+            RegistryUnavailable: the registry does not answer, or refuses us; nothing can be said of these values now.
         """
         now = time.monotonic()
         for topic, prefix in set(frames):
@@ -66,7 +69,7 @@ class WriterSchemas:
 
     def _fetch(self, place: tuple[str, int], now: float) -> None:
         try:
-            schema = self._registry.by_id(place[1])
+            schema = self._ask(place[1])
             if schema is not None:
                 self._known[place[1]] = EventSchema(schema)
                 return
@@ -77,3 +80,11 @@ class WriterSchemas:
         if len(self._unknown) >= _MOST_UNKNOWN:
             self._unknown.clear()
         self._unknown[place] = now
+
+    def _ask(self, schema_id: int) -> Schema | None:
+        try:
+            return self._registry.by_id(schema_id)
+        except (NotAuthorised, ConfigurationError) as error:
+            # It refuses our password, or shows a certificate that we do not trust: that says nothing of the schema, so nothing
+            # of the event. Whoever has set us up has to mend it, and until then everything waits.
+            raise RegistryUnavailable(str(error)) from error

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from hutong.errors import ConfigurationError
-from hutong.home import Home, file_name
+from hutong.home import Home, file_name, read_private
+from hutong.principals import OPERATOR, REGISTRY_WRITER
 from hutong.transport import Limits
 
 __all__ = ["Settings", "trust"]
@@ -25,6 +27,7 @@ _VARIABLES = {
     "sasl_mechanism": "HUTONG_KAFKA_SASL_MECHANISM",
     "username": "HUTONG_KAFKA_USERNAME",
     "password": "HUTONG_KAFKA_PASSWORD",
+    "password_file": "HUTONG_KAFKA_PASSWORD_FILE",
     "ssl_ca_location": "HUTONG_KAFKA_SSL_CA_LOCATION",
     "ssl_certificate_location": "HUTONG_KAFKA_SSL_CERTIFICATE_LOCATION",
     "ssl_key_location": "HUTONG_KAFKA_SSL_KEY_LOCATION",
@@ -47,12 +50,13 @@ class Settings(BaseModel):
         security_protocol: as Kafka clients name it.
         sasl_mechanism: as Kafka clients name it; only used with SASL.
         username: the Kafka principal, a department's code.
-        password: its password.
+        password: its password, as it was when these settings were made.
+        password_file: the file that it was read from, and is read from again when it changes; None where it was given as such.
         ssl_ca_location: file of the brokers' certificate authority; the system's authorities by default.
         ssl_certificate_location: file of the certificate that we show, where the brokers ask for one.
         ssl_key_location: file of its private key.
-        registry_username: for a registry behind HTTP basic authentication.
-        registry_password: for a registry behind HTTP basic authentication.
+        registry_username: for a registry that asks who one is (HTTP basic authentication).
+        registry_password: its password; by default the one in the home that has this name.
         registry_ca_location: file of the registry's certificate authority; the system's authorities by default.
         max_event_bytes: largest encoded event; stay below the brokers' ``message.max.bytes``.
         block_seconds: how long ``publish`` waits for room in the queue before it raises ``QueueFull``.
@@ -68,6 +72,7 @@ class Settings(BaseModel):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     username: str | None = None
     password: SecretStr | None = None
+    password_file: str | None = None
     ssl_ca_location: str | None = None
     ssl_certificate_location: str | None = None
     ssl_key_location: str | None = None
@@ -84,7 +89,7 @@ class Settings(BaseModel):
         """The settings of a principal, from the environment or from the embedded bus.
 
         Args:
-            principal: a department's code, or ``operator`` / ``services``.
+            principal: a department's code, ``operator``, or a service's own.
             environment: variables to read; the process's by default.
 
         Raises:
@@ -94,13 +99,21 @@ class Settings(BaseModel):
         found: dict[str, Any] = {field: variables[name] for field, name in _VARIABLES.items() if variables.get(name)}
         place = Home.find(variables)
         if "bootstrap_servers" not in found:
-            found = _embedded(place, found.get("username", principal), missing="HUTONG_KAFKA_BOOTSTRAP_SERVERS") | found
+            here = _embedded(place, found.get("username", principal), missing="HUTONG_KAFKA_BOOTSTRAP_SERVERS")
+            if "registry_url" in found:
+                here.pop("registry_username", None)  # that password is for the registry beside the bus, and for no other
+            found = here | found
         if "registry_url" not in found:
             raise ConfigurationError("HUTONG_KAFKA_BOOTSTRAP_SERVERS is set and HUTONG_REGISTRY_URL is not: set it too")
         if str(found.get("security_protocol", "")).startswith("SASL"):
             found.setdefault("username", principal)
             if "password" not in found:
-                found["password"] = _password(place, found["username"])
+                found.setdefault("password_file", str(place.secrets / file_name(found["username"])))
+                found["password"] = _password(Path(found["password_file"]), found["username"])
+            else:
+                found.pop("password_file", None)
+        if "registry_username" in found and "registry_password" not in found:
+            found["registry_password"] = place.read_secret(found["registry_username"])
         try:
             return cls(**found)
         except ValidationError as error:
@@ -113,19 +126,28 @@ class Settings(BaseModel):
         """The bounds that the publisher keeps itself."""
         return Limits(max_event_bytes=self.max_event_bytes, block_seconds=self.block_seconds)
 
+    def current_password(self) -> str:
+        """The principal's password as it is now: it may have been changed since these settings were made."""
+        there = read_private(Path(self.password_file)) if self.password_file else None
+        return there or (self.password.get_secret_value() if self.password else "")
+
     def client(self) -> dict[str, Any]:
         """What every Kafka client is configured with."""
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
             "socket.keepalive.enable": True,
+            # Where no broker of those it knows answers, librdkafka 2.16 would forget them all and begin anew with the bootstrap
+            # servers, twenty times a second; what waits for a coordinator then waits for one that is forgotten, for ever (seen: a
+            # router in `send_offsets_to_transaction` after its only broker was restarted). Brokers' names outlive them.
+            "metadata.recovery.strategy": "none",
             # One thread logs through `logging`; librdkafka's own lines to stderr would bypass the application's logging.
             "log_level": 4,
         }
         if self.security_protocol.startswith("SASL"):
             config["sasl.mechanism"] = self.sasl_mechanism
             config["sasl.username"] = self.username or ""
-            config["sasl.password"] = self.password.get_secret_value() if self.password else ""
+            config["sasl.password"] = self.current_password()
         if self.security_protocol.endswith("SSL"):
             files = {"ca": self.ssl_ca_location, "certificate": self.ssl_certificate_location, "key": self.ssl_key_location}
             config |= {f"ssl.{what}.location": _there(file) for what, file in files.items() if file}
@@ -172,14 +194,16 @@ def _embedded(place: Home, principal: str, *, missing: str) -> dict[str, Any]:
     }
     if address.security_protocol == "SASL_SSL":
         found["ssl_ca_location"] = found["registry_ca_location"] = str(place.tls / "ca.crt")
+    if principal == OPERATOR and place.read_secret(REGISTRY_WRITER) is not None:
+        found["registry_username"] = REGISTRY_WRITER
     if address.mutual_tls:
         ours = place.tls / "clients" / file_name(principal)
         found |= {"ssl_certificate_location": f"{ours}.crt", "ssl_key_location": f"{ours}.key"}
     return found
 
 
-def _password(place: Home, principal: str) -> str:
-    password = place.read_secret(principal)
+def _password(file: Path, principal: str) -> str:
+    password = read_private(file)
     if password is None:
         raise ConfigurationError(
             f"there is no password for {principal}: set HUTONG_KAFKA_PASSWORD, or run 'hutong apply' so that {principal} gets one"

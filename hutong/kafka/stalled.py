@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from hutong.kafka.chunk import Place
 from hutong.kafka.lookout import Lookout
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import NO_GROUP
 
 __all__ = ["Stalled", "stalled"]
 
@@ -76,7 +77,7 @@ def _times(settings: Settings, places: dict[Place, int]) -> dict[Place, int]:
     if not places:
         return {}
     config = {
-        "group.id": "hutong.stalled",  # never joined; the client insists on one
+        "group.id": NO_GROUP,
         "isolation.level": "read_uncommitted",
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",

@@ -18,7 +18,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from hutong.kafka.chunk import Place
 from hutong.kafka.errors import translate
+from hutong.kafka.passwords import follow_in_turn
 from hutong.kafka.settings import Settings
+from hutong.kafka.topics import NO_GROUP
+from hutong.kafka.unreadable import is_unreadable, unreadable_at
 
 __all__ = ["Stretch", "Stretches"]
 
@@ -60,7 +63,7 @@ class Stretches:
         self._consumer = Consumer(
             settings.client()
             | {
-                "group.id": "hutong.stretches",  # never joined; the client insists on one
+                "group.id": NO_GROUP,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -73,6 +76,7 @@ class Stretches:
             },
             logger=_LOG,
         )
+        self._login = follow_in_turn(self, settings)
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +110,7 @@ class Stretches:
         """
         deadline = time.monotonic() + seconds
         while self._at and (left := deadline - time.monotonic()) > 0:
+            self._login.refresh(self._consumer)
             first = self._consumer.poll(min(left, _WAIT_SECONDS))
             messages = [] if first is None else [first, *self._consumer.consume(_AT_ONCE, 0)]
             # All that was fetched is handed on, whatever the time: the client will not bring it again.
@@ -129,10 +134,19 @@ class Stretches:
                     edge, at_end = offset + 1, False
             elif error.code() == KafkaError._PARTITION_EOF:
                 edge, at_end = max(edge, offset), True
+            elif is_unreadable(error):
+                edge = max(edge, self._passed(place, offset))
             elif not error.retriable() and error.code() not in (KafkaError._MAX_POLL_EXCEEDED, KafkaError.UNKNOWN_TOPIC_OR_PART):
                 raise self._explain(error)
         self._at[place] = edge
         yield Stretch(place=place, records=records, edge=edge, at_end=at_end)
+
+    def _passed(self, place: Place, offset: int) -> int:
+        """Go on behind a batch that cannot be unpacked; where that is."""
+        for batch in unreadable_at(self._settings, {place: offset}):
+            self._consumer.seek(TopicPartition(*place, batch.last + 1))
+            return batch.last + 1
+        return offset
 
     def _explain(self, error: KafkaError | KafkaException) -> Exception:
         return translate(error, "read", principal=self._settings.username, servers=self._settings.bootstrap_servers)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from hutong.errors import BrokerUnavailable
 from hutong.kafka.settings import Settings
+from hutong.kafka.wire import Reader, exactly
 
 __all__ = ["Offer", "broker_offer", "parse_offer"]
 
@@ -62,20 +63,10 @@ def _answer(connection: socket.socket) -> bytes:
     head = struct.pack(">hhih", _API_VERSIONS, _VERSION, 1, len(name)) + name + b"\0"
     body = bytes([len(name) + 1]) + name + b"\2" + b"0" + b"\0"  # the client's name and version, as the protocol wants them
     connection.sendall(struct.pack(">i", len(head + body)) + head + body)
-    (size,) = struct.unpack(">i", _exactly(connection, 4))
+    (size,) = struct.unpack(">i", exactly(connection, 4))
     if not 0 < size <= _LARGEST:
         raise ValueError("no answer of a Kafka broker")
-    return _exactly(connection, size)
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    got = b""
-    while len(got) < size:
-        part = connection.recv(size - len(got))
-        if not part:
-            raise ValueError("the broker has closed the connection")
-        got += part
-    return got
+    return exactly(connection, size)
 
 
 def parse_offer(answer: bytes) -> Offer:
@@ -84,7 +75,7 @@ def parse_offer(answer: bytes) -> Offer:
     Raises:
         ValueError: it is an error, or no such answer.
     """
-    reader = _Reader(answer)
+    reader = Reader(answer)
     reader.take(">i")  # which request it answers
     (error,) = reader.take(">h")
     if error:
@@ -98,54 +89,13 @@ def parse_offer(answer: bytes) -> Offer:
     features: dict[str, int] = {}
     for tag, content in reader.tags():
         if tag == _FINALIZED:
-            features = dict(_features(_Reader(content)))
+            features = dict(_features(Reader(content)))
     return Offer(features=features, apis=apis)
 
 
-def _features(reader: _Reader) -> Iterator[tuple[str, int]]:
+def _features(reader: Reader) -> Iterator[tuple[str, int]]:
     for _ in range(reader.length()):
         name = reader.slice(reader.length()).decode("utf-8", "replace")
         high, _low = reader.take(">hh")
         list(reader.tags())
         yield name, high
-
-
-class _Reader:
-    """Takes values of Kafka's protocol off a message, one after the other."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self._at = content, 0
-
-    def take(self, layout: str) -> tuple[int, ...]:
-        """Numbers of fixed size."""
-        found = struct.unpack_from(layout, self._content, self._at)
-        self._at += struct.calcsize(layout)
-        return found
-
-    def slice(self, size: int) -> bytes:
-        """So many bytes."""
-        found = self._content[self._at : self._at + size]
-        if len(found) < size:
-            raise ValueError("the answer ends too early")
-        self._at += size
-        return found
-
-    def number(self) -> int:
-        """A number of variable size, without sign."""
-        value = shift = 0
-        while True:
-            (part,) = self.slice(1)
-            value |= (part & 0x7F) << shift
-            if not part & 0x80:
-                return value
-            shift += 7
-
-    def length(self) -> int:
-        """How many of something follow; the protocol keeps 0 for none at all."""
-        return max(0, self.number() - 1)
-
-    def tags(self) -> Iterator[tuple[int, bytes]]:
-        """What newer versions have added, each with its number."""
-        for _ in range(self.number()):
-            tag = self.number()
-            yield tag, self.slice(self.number())

@@ -15,9 +15,11 @@ from hutong.kafka.control import ControlTopic
 from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
 from hutong.kafka.topics import FLOWS_TOPIC
+from hutong.principals import COORDINATOR
 from hutong.runtime.health import Health, HealthServer
 from hutong.runtime.logs import configure
 from hutong.runtime.stop import GRACE_SECONDS, Stop
+from hutong.runtime.tracing import Tracing
 from services.coordinator.app import CasesApp
 from services.coordinator.cases import Worker
 from services.coordinator.events import Events
@@ -33,7 +35,6 @@ from services.coordinator.watch import Watch
 
 _LOG = logging.getLogger("hutong")
 
-PRINCIPAL = "services"
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 5.0
 _LEASE = 0.8  # of the session: the brokers' clock and this one's need not run alike
@@ -42,10 +43,10 @@ _LEASE = 0.8  # of the session: the brokers' clock and this one's need not run a
 def main(arguments: list[str]) -> None:
     """Run one coordinator until SIGTERM."""
     own = CoordinatorSettings.read(arguments)
-    settings, home = Settings.resolve(PRINCIPAL), Home.find()
+    settings, home = Settings.resolve(COORDINATOR), Home.find()
     stop, intake_health, cases_health = Stop().on_signals(within=GRACE_SECONDS), Health(), Health()
     cases_health.ends_with(stop)
-    server = HealthServer(Both(intake=intake_health, cases=cases_health), own)
+    tracing, server = Tracing(own), HealthServer(Both(intake=intake_health, cases=cases_health), own)
     _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port}})
 
     flows, registry = Flows(home), Registry.of(settings)
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> None:
         service = CaseService(
             CasesApp(settings, own, home),
             flows=flows,
-            worker=Worker(flows, Events(registry), Outbound(settings)),
+            worker=Worker(flows, Events(registry), Outbound(settings, tracing.spans), tracing.spans),
             changelog=ChangelogWriter(settings, STATE, seconds=own.session_seconds / 2),
             lease_seconds=own.session_seconds * _LEASE,
             clock=KafkaSender(settings),
@@ -81,6 +82,7 @@ def main(arguments: list[str]) -> None:
         intake.join(_STOP_SECONDS)
         receivers.close()
         control.close()
+        tracing.close()
         server.close()
     if intake.error is not None:
         raise intake.error

@@ -17,6 +17,7 @@ from yarl import URL
 
 from hutong.errors import ConfigurationError
 from hutong.home import Home
+from hutong.kafka.passwords import follow
 from hutong.kafka.positions import position_of
 from hutong.kafka.settings import Settings
 from services.coordinator.inbox import INBOX, STATE, Inboxed
@@ -111,6 +112,7 @@ class CasesApp:
         self.strays = Strays(settings)
         self.arrivals: asyncio.Queue[Inboxed] = asyncio.Queue(_ARRIVALS)
         self.faust.transport = Transport(brokers, self.faust, self.arrivals, self._take_changes)
+        follow(self, settings, lambda app: app.transport)
         raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
         # For an agent's topics Faust subscribes to the inbox and shares its partitions out; the records take ``arrivals``.
         self.faust.agent(self.faust.topic(INBOX, **raw), name="cases")(_nothing)
@@ -130,6 +132,13 @@ class CasesApp:
 
     def _take_changes(self, changes: Iterable[Change]) -> None:
         self._table.apply_changelog_batch(changes)
+
+    @property
+    def transport(self) -> Transport:
+        """What the consumer connects with."""
+        transport = self.faust.transport
+        assert isinstance(transport, Transport)  # noqa: S101 - it was set above
+        return transport
 
     @property
     def consumer(self) -> Consumer:
@@ -211,7 +220,7 @@ async def _nothing(stream: Any) -> None:
 def _credentials(settings: Settings) -> Any:
     secure = settings.tls()
     if settings.security_protocol.startswith("SASL"):
-        password = settings.password.get_secret_value() if settings.password else ""
+        password = settings.current_password()
         return faust.SASLCredentials(
             mechanism=settings.sasl_mechanism, username=settings.username, password=password, ssl_context=secure
         )

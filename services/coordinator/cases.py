@@ -18,6 +18,7 @@ from hutong.flows.plan import FlowPlan
 from hutong.flows.step import Refused, Stimulus, step
 from hutong.kafka.changelog_writer import LARGEST_STATE
 from hutong.kafka.positions import position_of, stamped
+from hutong.tracing import Spans, Step
 from services.coordinator.events import Events
 from services.coordinator.flows import Flows
 from services.coordinator.inbox import Inboxed, own_headers
@@ -86,10 +87,13 @@ class Worker:
         flows: the flows in force.
         events: reads events.
         outbound: publishes.
+        spans: makes spans; None where nobody asked.
     """
 
-    def __init__(self, flows: Flows, events: Events, outbound: Outbound) -> None:
-        self._flows, self._events, self._outbound = flows, events, outbound
+    def __init__(self, flows: Flows, events: Events, outbound: Outbound, spans: Spans | None = None) -> None:
+        self._flows, self._events, self._outbound, self._spans = flows, events, outbound, spans
+        self._received: list[Step] = []
+        self._now: Step | None = None  # the record's in hand
 
     def run(self, records: Sequence[Inboxed], stored: Mapping[str, bytes | None]) -> Done:
         """Apply records in their order; returns when the brokers have everything that goes out.
@@ -110,7 +114,9 @@ class Worker:
             self._outbound.flush()
         except HutongError:
             self._outbound.give_up()
+            self._end_steps("given up, and done again")
             raise
+        self._end_steps()
         for number, case in cases.items():
             if case.now is None:
                 continue
@@ -130,6 +136,7 @@ class Worker:
                 self._refuse(record, fields, Refused("no_flow", f"there is no flow {flow} any more, and its cases rest"), done)
             return
         case = cases[number]
+        self._now = None
         try:
             refused = self._step(record, fields, plan, case, number, done)
         except MalformedEvent as error:
@@ -142,6 +149,8 @@ class Worker:
             case.now = _again(case)
             refused = Refused("internal_error", f"unforeseen: {type(error).__name__}")
         if refused is not None:
+            if self._now is not None:
+                self._now.failed(refused.reason)
             self._refuse(record, fields, refused, done)
 
     def _step(
@@ -172,19 +181,36 @@ class Worker:
         receivers: list[dict[str, Any]] | None = None
         if "hutong_receivers" in fields:
             receivers = json.loads(fields["hutong_receivers"])
-        trace = attributes.get("traceparent")
+        event_id = attributes["ce_id"].decode()
         return Stimulus(
             case=number,
             does=does,
             spec=_text(fields, "hutong_spec"),
             key=_text(fields, "hutong_case_key"),
-            id=attributes["ce_id"].decode(),
+            id=event_id,
             contract=contract,
             at_ms=record.at_ms,
             data=self._events.data(contract, record.value),
             receivers=receivers,
-            traceparent=trace.decode() if trace else None,
+            traceparent=self._traced(contract, event_id, attributes.get("traceparent")),
         )
+
+    def _traced(self, contract: str, event_id: str, trace: bytes | None) -> str | None:
+        """The event's trace, with its arrival at its case as the newest step where it is sampled."""
+        if not trace or self._spans is None:
+            return trace.decode() if trace else None
+        self._now = self._spans.receive(f"pub.{contract}", event_id, trace.decode(), None)
+        if self._now is None:
+            return trace.decode()
+        self._received.append(self._now)
+        return self._now.traceparent
+
+    def _end_steps(self, problem: str = "") -> None:
+        for one in self._received:
+            if problem:
+                one.failed(problem)
+            one.end()
+        self._received.clear()
 
     def _refuse(self, record: Inboxed, fields: Mapping[str, bytes], refused: Refused, done: Done) -> None:
         """Keep an event in quarantine, as it was published."""
@@ -240,4 +266,4 @@ def _topic(fields: Mapping[str, bytes]) -> str:
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:
-    return fields.get(name, b"").decode(errors="replace")
+    return (fields.get(name) or b"").decode(errors="replace")  # a header may be there without a value

@@ -16,6 +16,7 @@ from hutong.event import Headers
 from hutong.flows.intake import Intake, Meant, Unusable
 from hutong.kafka.chunk import Chunk
 from hutong.kafka.transaction import Output
+from hutong.runtime.logs import event_facts
 from hutong.transport import Record
 from services.coordinator import metrics
 from services.coordinator.events import Events
@@ -26,6 +27,8 @@ from services.coordinator.receivers import Receivers
 __all__ = ["IntakeHandler"]
 
 _LOG = logging.getLogger("hutong")
+
+_TOLD = 20  # quarantine records of a transaction that the log names; their topic holds them all
 
 
 class IntakeHandler:
@@ -41,10 +44,11 @@ class IntakeHandler:
         self._flows, self._events, self._receivers = flows, events, receivers
         self._brought: Counter[str] = Counter()
         self._quarantined: Counter[str] = Counter()
+        self._told: list[dict[str, str]] = []
 
     def begin(self) -> None:
         """A transaction begins: forget what was counted in one that failed."""
-        self._brought, self._quarantined = Counter(), Counter()
+        self._brought, self._quarantined, self._told = Counter(), Counter(), []
 
     def handle(self, chunk: Chunk, output: Output) -> bool:
         """Produce what some events mean into the open transaction.
@@ -60,11 +64,15 @@ class IntakeHandler:
         return True
 
     def committed(self) -> None:
-        """Count what was handled since ``begin``, once its transaction has been committed."""
+        """Count and tell what was handled since ``begin``, once its transaction has been committed."""
         for does, number in self._brought.items():
             metrics.INTAKE_RECORDS.labels(does).inc(number)
         for reason, number in self._quarantined.items():
             metrics.QUARANTINED.labels(reason).inc(number)
+        for facts in self._told:
+            _LOG.warning("quarantined", extra={"facts": facts})
+        if (more := self._quarantined.total() - len(self._told)) > 0:
+            _LOG.warning("quarantined, and not named one by one", extra={"facts": {"records": more}})
 
     def _concerns(self, record: Record, intake: Intake) -> bool:
         """Whether an event may mean something to a case, as far as can be said without reading it."""
@@ -83,7 +91,7 @@ class IntakeHandler:
         try:
             meant, unusable = self._flows.intake.meant(contract, data)
         except Exception as error:  # noqa: BLE001 - an event that no flow foresaw must not stop all others
-            _LOG.exception("an event failed in an unforeseen way", extra={"facts": {"topic": record.topic()}})
+            _LOG.exception("an event failed in an unforeseen way", extra={"facts": event_facts(headers, _place(record))})
             meant, unusable = [], [Unusable(flow="", reason="internal_error", problem=f"unforeseen: {type(error).__name__}")]
         appended_ms = record.timestamp()[1]
         for one in meant:
@@ -101,7 +109,7 @@ class IntakeHandler:
             meant,
             headers,
             key=record.key(),
-            place=_place(record),
+            place="{}/{}/{}".format(*_place(record)),
             appended_ms=record.timestamp()[1],
             receivers=receivers,
         )
@@ -119,7 +127,7 @@ class IntakeHandler:
         facts = [
             ("hutong_reason", problem.reason.encode()),
             ("hutong_problem", problem.problem.encode()),
-            ("hutong_source", _place(record).encode()),
+            ("hutong_source", "{}/{}/{}".format(*_place(record)).encode()),
             ("hutong_appended_ms", str(record.timestamp()[1]).encode()),
             ("hutong_flow", (problem.flow or "-").encode()),  # whose: what a flow could not take, recipients have had
         ]
@@ -132,14 +140,16 @@ class IntakeHandler:
         except NoSuchDestination as error:
             raise BrokerUnavailable(f"an event cannot even be quarantined: {error}") from None
         self._quarantined[problem.reason] += 1
+        if len(self._told) < _TOLD:
+            self._told.append({"reason": problem.reason, "flow": problem.flow or "-"} | event_facts(headers, _place(record)))
 
 
 def _contract(record: Record) -> str:
     return str(record.topic()).removeprefix("pub.")
 
 
-def _place(record: Record) -> str:
-    return f"{record.topic()}/{record.partition()}/{record.offset()}"
+def _place(record: Record) -> tuple[str, int, int]:
+    return str(record.topic()), int(record.partition() or 0), int(record.offset() or 0)
 
 
 def _headers(record: Record) -> Headers:

@@ -23,6 +23,7 @@ from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
 from hutong.line import Line, check_clock
 from hutong.metrics import PUBLISHED
+from hutong.tracing import Spans, Step
 from hutong.transport import schema_id
 
 __all__ = ["Outbound"]
@@ -42,15 +43,17 @@ class Outbound:
 
     Args:
         settings: the bus, as the services' principal.
+        spans: makes spans; None where nobody asked.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, spans: Spans | None = None) -> None:
+        self._settings, self._spans = settings, spans
         self._registry = Registry.of(settings)
         self._lines: dict[tuple[str, int, str], Line] = {}
         self._sender: KafkaSender | None = None
         self._failed: HutongError | None = None
         self._sent: Counter[str] = Counter()
+        self._steps: list[Step] = []
 
     def publish(self, owner: str, event: Emitted) -> None:
         """Send an event in its flow owner's name.
@@ -62,7 +65,8 @@ class Outbound:
         value, most = line.frame + event.body, self._settings.max_event_bytes
         if len(value) > most:
             raise EventTooLarge(f"{event.contract}: the encoded event has {len(value)} bytes, over the limit of {most}")
-        self.send(line.topic, event.key.encode(), value, line.headers(event.id, _time_header(event.time), event.traceparent))
+        headers = line.headers(event.id, _time_header(event.time), self._traced(event))
+        self.send(line.topic, event.key.encode(), value, headers)
         self._sent[event.contract] += 1
 
     def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
@@ -100,6 +104,7 @@ class Outbound:
         for contract, number in self._sent.items():
             PUBLISHED.labels(contract).inc(number)
         self._sent.clear()
+        self._end_steps()
 
     def give_up(self) -> None:
         """Forget what is not confirmed, and begin with a new producer."""
@@ -108,6 +113,24 @@ class Outbound:
             sender.discard()
         self._failed = None
         self._sent.clear()
+        self._end_steps("not confirmed")
+
+    def _traced(self, event: Emitted) -> str | None:
+        """The event's trace, with its publication as the newest step where it is sampled; a case goes on with its opening's."""
+        if self._spans is None or event.traceparent is None:
+            return event.traceparent
+        step = self._spans.publish(event.contract, event.id, event.traceparent)
+        if step is None:
+            return event.traceparent
+        self._steps.append(step)
+        return step.traceparent
+
+    def _end_steps(self, problem: str = "") -> None:
+        for step in self._steps:
+            if problem:
+                step.failed(problem)
+            step.end()
+        self._steps.clear()
 
     def _settle(self, error: Any, record: Any) -> None:
         if error is not None and self._sender is not None:

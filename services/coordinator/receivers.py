@@ -16,6 +16,7 @@ from hutong.home import Home
 from hutong.kafka.control import AGREEMENTS_TOPIC, ControlTopic
 from hutong.kafka.moments import records_since
 from hutong.kafka.settings import Settings
+from hutong.recovery.record import headers_of
 from hutong.runtime.agreements import Agreements
 from hutong.transcode.routing import Inbound
 from services.coordinator.events import Events
@@ -38,7 +39,7 @@ class Receivers:
     def __init__(self, settings: Settings, home: Home, events: Events) -> None:
         self._settings, self._events = settings, events
         self._agreements = Agreements(home)
-        self._control = ControlTopic(settings, AGREEMENTS_TOPIC, self._agreements.update)
+        self._control = ControlTopic(settings, AGREEMENTS_TOPIC, self._agreements.update, self._agreements.may_be_better)
 
     def of(self, data: Mapping[str, Any]) -> list[dict[str, str]]:
         """The agencies to which an event goes, and under which agreement.
@@ -58,6 +59,8 @@ class Receivers:
         if not self._control.started:
             self._control.start()
         self._control.check()
+        if contract not in self._agreements.table.contracts().values():
+            return []  # nobody could get it; and any text may stand here, which is no topic's name
         found = self._find(f"pub.{contract}", str(event_id).encode(), moment)
         if found is None:
             return []
@@ -74,7 +77,7 @@ class Receivers:
 
     def _find(self, topic: str, event_id: bytes, moment_ms: int) -> Inbound | None:
         for message in records_since(self._settings, topic, moment_ms - _EARLY_MS, most=_MOST):
-            headers: Any = message.headers() or []
+            headers = headers_of(message)
             if header(headers, "ce_id") == event_id:
                 return Inbound(topic, message.key(), message.value(), headers, message.timestamp()[1])
         return None
@@ -86,4 +89,7 @@ def _ms(moment: Any) -> int | None:
             moment = datetime.fromisoformat(moment)
         except ValueError:
             return None
-    return int(moment.timestamp() * 1000) if isinstance(moment, datetime) else None
+    try:
+        return int(moment.timestamp() * 1000) if isinstance(moment, datetime) else None
+    except (ValueError, OverflowError, OSError):  # a time without a zone at the end of the calendar
+        return None

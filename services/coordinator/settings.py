@@ -10,7 +10,8 @@ from hutong.runtime.settings import ServiceSettings
 
 __all__ = ["CoordinatorSettings"]
 
-_GROUP = r"^hutong\.[a-z0-9.-]{1,100}$"
+_GROUP = r"^hutong\.coordinator[a-z0-9.-]{0,89}$"
+_INTAKE_GROUP = r"^hutong\.intake[a-z0-9.-]{0,94}$"
 
 
 class CoordinatorSettings(ServiceSettings):
@@ -22,7 +23,7 @@ class CoordinatorSettings(ServiceSettings):
         "hutong.coordinator"
     )
     intake_group: Annotated[
-        str, Field(pattern=_GROUP, description="consumer group that brings published events to the cases")
+        str, Field(pattern=_INTAKE_GROUP, description="consumer group that brings published events to the cases")
     ] = "hutong.intake"
     batch_records: Annotated[int, Field(ge=1, le=10_000, description="most records of the inbox that are taken at once")] = 1_000
     session_seconds: Annotated[

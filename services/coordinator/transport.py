@@ -48,6 +48,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Read when the consumer starts; Faust has no setting for it.
         consumer._isolation_level = "read_committed"
+        transport.login = consumer._client
         return consumer
 
 
@@ -169,6 +170,9 @@ class Transport(driver.Transport):
         app: Faust.
         arrivals: where records of the inbox go, in order per partition.
         take_changes: puts records of the changelog into the table.
+
+    Attributes:
+        login: the client that the consumer connects with.
     """
 
     Consumer = Consumer
@@ -178,3 +182,9 @@ class Transport(driver.Transport):
     ) -> None:
         super().__init__(url, app)
         self.arrivals, self.take_changes = arrivals, take_changes
+        self.login: Any = None
+
+    def set_sasl_credentials(self, _: str, password: str) -> None:
+        """Log in with another password from now on; aiokafka looks it up with every connection that it makes."""
+        if self.login is not None:
+            self.login._sasl_plain_password = password

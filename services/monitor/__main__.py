@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import suppress
 
 from prometheus_client import REGISTRY
 
-from hutong.errors import HutongError
+from hutong.errors import BrokerUnavailable, HutongError
 from hutong.kafka.control import AGREEMENTS_TOPIC, ControlTopic
 from hutong.kafka.registry import Registry
 from hutong.kafka.schemas import WriterSchemas
@@ -17,6 +18,7 @@ from hutong.kafka.topics import REPLAYS_TOPIC
 from hutong.lag.concern import Concern
 from hutong.lag.look import Onlooker
 from hutong.lag.settled import Settled
+from hutong.principals import MONITOR
 from hutong.runtime.health import Health, HealthServer
 from hutong.runtime.logs import configure
 from hutong.runtime.loop import run
@@ -27,15 +29,14 @@ from services.monitor.settings import MonitorSettings
 
 _LOG = logging.getLogger("hutong")
 
-PRINCIPAL = "monitor"
-
 _STALE_ROUNDS, _STALE_SECONDS = 5, 10.0
+_REPLAYS_SECONDS = 1.0  # reading them on must not keep anybody from seeing that a broker is away
 
 
 def main(arguments: list[str]) -> None:
     """Run one monitor until SIGTERM."""
     own = MonitorSettings.read(arguments)
-    settings = Settings.resolve(PRINCIPAL)
+    settings = Settings.resolve(MONITOR)
     stop, health = Stop().on_signals(within=GRACE_SECONDS), Health()
     health.wait_for("agreements", "the control topic has not been read yet")
     server = HealthServer(health, own)
@@ -55,14 +56,15 @@ def main(arguments: list[str]) -> None:
                 control.start()
                 health.have("agreements")
             control.check()
-            if not replays.started and onlooker.sees(REPLAYS_TOPIC):  # not on a bus from before replays, until the next apply
-                replays.start()
             began = time.perf_counter()
             page.show(onlooker.look(seconds=own.read_seconds))
             ROUND_SECONDS.observe(time.perf_counter() - began)
         except HutongError:
             page.blind()
             raise
+        if not replays.started and onlooker.sees(REPLAYS_TOPIC):  # not on a bus from before replays, until the next apply
+            with suppress(BrokerUnavailable):  # the next look says whether anybody answers, and its turn is near
+                replays.start(seconds=_REPLAYS_SECONDS)
         return False
 
     try:

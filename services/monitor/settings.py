@@ -11,6 +11,8 @@ from hutong.runtime.settings import ServiceSettings
 
 __all__ = ["MonitorSettings"]
 
+_ROUTERS = r"^hutong\.router[a-z0-9.-]{0,94}$"
+
 
 class MonitorSettings(ServiceSettings):
     """How the monitor runs. One is enough; a second one counts the same again."""
@@ -22,5 +24,5 @@ class MonitorSettings(ServiceSettings):
         float, Field(ge=0.05, le=60, description="how long one look may read; what it has not read by then it estimates")
     ] = 0.4
     router_group: Annotated[
-        str, Field(pattern=r"^hutong\.[a-z0-9.-]{1,100}$", description="the routers' consumer group, HUTONG_ROUTER_GROUP there")
+        str, Field(pattern=_ROUTERS, description="the routers' consumer group, HUTONG_ROUTER_GROUP there")
     ] = ROUTER_GROUP

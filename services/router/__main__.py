@@ -16,11 +16,13 @@ from hutong.kafka.registry import Registry
 from hutong.kafka.schemas import WriterSchemas
 from hutong.kafka.settings import Settings
 from hutong.kafka.transaction import TransactionalStep
+from hutong.principals import ROUTER
 from hutong.runtime.health import Health, HealthServer
 from hutong.runtime.logs import configure
 from hutong.runtime.loop import run
 from hutong.runtime.stop import GRACE_SECONDS, Stop
 from hutong.transcode.choice import is_native, set_native_aside
+from hutong.transcode.routing import RoutingTable
 from services.router import metrics
 from services.router.account import Account
 from services.router.handler import Router
@@ -30,8 +32,6 @@ from services.router.table import Agreements
 from services.router.traces import Traces
 
 _LOG = logging.getLogger("hutong")
-
-PRINCIPAL = "services"
 
 
 def _leave_long_lived_objects_alone() -> None:
@@ -49,6 +49,7 @@ def _transaction(settings: Settings, own: RouterSettings, router: Router) -> Tra
         topics=["^pub\\..*"],
         begin=router.begin,
         handle=router.handle,
+        pass_by=router.pass_by,
         batch_events=own.batch_events,
         transaction_seconds=own.transaction_seconds,
     )
@@ -57,7 +58,7 @@ def _transaction(settings: Settings, own: RouterSettings, router: Router) -> Tra
 def main(arguments: list[str]) -> None:
     """Run one router until SIGTERM."""
     own = RouterSettings.read(arguments)
-    settings = Settings.resolve(PRINCIPAL)
+    settings = Settings.resolve(ROUTER)
     set_native_aside(aside=not own.native)
     stop, health = Stop().on_signals(within=GRACE_SECONDS), Health()
     health.wait_for("agreements", "the control topic has not been read yet")
@@ -65,9 +66,21 @@ def main(arguments: list[str]) -> None:
     _LOG.info("starting", extra={"facts": {"instance": own.instance, "health_port": server.port, "native": is_native()}})
 
     agreements = Agreements(Home.find())
-    control = ControlTopic(settings, AGREEMENTS_TOPIC, lambda documents: agreements.change(documents, control.changed_ms))
+    control = ControlTopic(
+        settings,
+        AGREEMENTS_TOPIC,
+        lambda documents: agreements.change(documents, control.changed_ms),
+        agreements.may_be_better,
+        current=True,
+    )
+
+    def table() -> RoutingTable:
+        """What is in force, and never what has been revoked meanwhile."""
+        control.await_current()
+        return agreements.table
+
     schemas, traces = WriterSchemas(Registry.of(settings)), Traces(spans)
-    router = Router(lambda: agreements.table, schemas, Account(REGISTRY), traces)
+    router = Router(table, schemas, Account(REGISTRY), traces)
     transaction = _transaction(settings, own, router)
     REGISTRY.register(metrics.TransactionCollector(transaction))
 
@@ -77,6 +90,7 @@ def main(arguments: list[str]) -> None:
             health.have("agreements")
             _leave_long_lived_objects_alone()
         control.check()
+        control.await_current()
         began = time.perf_counter()
         busy = transaction.step()
         if busy:

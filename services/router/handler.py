@@ -18,6 +18,7 @@ from hutong.errors import BrokerUnavailable, EventTooLarge, NoSuchDestination
 from hutong.kafka.chunk import Chunk
 from hutong.kafka.schemas import WriterSchemas
 from hutong.kafka.transaction import Output
+from hutong.kafka.unreadable import UnreadableBatch
 from hutong.runtime.logs import event_facts
 from hutong.transcode.routing import Inbound, Quarantined, Routed, RoutingTable
 from hutong.transport import Record
@@ -82,6 +83,26 @@ class Router:
             self._stretch(self._table(), chunk, at, end, output, now_ms)
             at = end
         return self._table() is self._first_table
+
+    def pass_by(self, batch: UnreadableBatch, output: Output) -> None:
+        """Put into quarantine what is known of a batch that cannot be unpacked: its place, and how many events it has."""
+        (topic, partition), contract = batch.place, batch.place[0].removeprefix("pub.")
+        place = (topic, partition, batch.first)
+        problem = f"{batch.events} events that were sent together are too large unpacked to be read; the last is at {batch.last}"
+        one = Quarantined("unreadable_batch", problem, None)
+        headers = [
+            ("hutong_reason", one.reason.encode()),
+            ("hutong_problem", one.problem.encode()),
+            ("hutong_source", "{}/{}/{}".format(*place).encode()),
+            ("hutong_left_out", f"{batch.events} events".encode()),
+        ]
+        try:
+            output.produce(f"quarantine.{contract}", None, None, headers)
+        except NoSuchDestination as error:
+            raise BrokerUnavailable(f"a batch cannot even be quarantined: {error}") from None
+        self._tally.events[topic] += batch.events
+        self._tally.quarantined[contract, one.reason] += batch.events
+        self._told.append({"reason": one.reason} | event_facts([], place))
 
     def committed(self, seconds: float) -> None:
         """Count and tell what was handled since ``begin``, once its transaction has been committed."""

@@ -17,7 +17,7 @@ class RouterSettings(ServiceSettings):
     service: ClassVar[str] = "router"
 
     group: Annotated[
-        str, Field(pattern=r"^hutong\.[a-z0-9.-]{1,100}$", description="consumer group; routers of one group share the work")
+        str, Field(pattern=r"^hutong\.router[a-z0-9.-]{0,94}$", description="consumer group; routers of one group share the work")
     ] = "hutong.router"
     batch_events: Annotated[
         int, Field(ge=1, le=1_000_000, description="most events in one transaction; the router finds how many are best")
