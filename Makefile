@@ -4,7 +4,9 @@
 #   make test      set up, run the test suite   (LONG=1: clusters and long faults too; ARGS="tests/unit -x" for a part of it)
 #   make bench     Hutong beside its peers, on a bus of its own      (QUICK=1: three minutes; ARGS="--list" and others)
 #   make native    build the Rust transcoder (the other targets do it too, where there is a Rust toolchain)
-#   make fuzz      a million mutated values through both transcoders             (ARGS="--values 10000" for less)
+#   make fuzz      a million hostile values against every surface               (ARGS="--values 10000" for less)
+#   make torture   faults under load, and what became of every event             (ARGS="--short", "--list" and others)
+#   make audit     ask the OSV database, on the internet, what is known against any package that is locked
 #   make lint      style, types, import rules
 #   make format    put the code into the style
 #   make lock      resolve the newest versions that pyproject.toml allows into requirements.lock
@@ -20,7 +22,7 @@ CODE := $(wildcard hutong services connectors deploy demo bench tests)
 # package index (it does not read pip's configuration), pip does the same work.
 UV_LINES := sed -n '/^uv==/,/[^\\]$$/p' requirements.lock
 
-.PHONY: demo test bench native fuzz lint format lock clean setup
+.PHONY: demo test bench native fuzz torture audit lint format lock clean setup
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -36,9 +38,12 @@ test: $(NATIVE)
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -q -n auto --dist loadscope tests/unit tests/behaviour
+	@# What became of each test is noted: the last step asks whether those that docs/threat-model.md names ran and passed.
+	@rm -f .venv/outcomes
+	@$(BIN)/python -m pytest -q -n auto --dist loadscope --outcomes .venv/outcomes tests/unit tests/behaviour
 	@# Each file has a bus of its own. The longest come first, so that none of them is left to the end alone.
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(if $(LONG),-m "") tests/e2e tests/integration/test_coordinator_faults.py tests/integration
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --outcomes .venv/outcomes $(if $(LONG),-m "") tests/e2e tests/integration/test_coordinator_faults.py tests/integration
+	@$(BIN)/python -m tests.threats --outcomes .venv/outcomes $(if $(LONG),--long)
 endif
 
 bench: $(NATIVE)
@@ -47,16 +52,26 @@ bench: $(NATIVE)
 fuzz: $(NATIVE)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+torture: $(NATIVE)
+	@$(BIN)/python -m tests.torture $(ARGS)
+
+audit: $(READY)
+	@$(BIN)/python -m tests.audit
+
 native: $(READY)
 	@rm -f $(NATIVE)
 	@$(MAKE) --no-print-directory $(NATIVE)
 
 # Without a Rust toolchain, or where its packages cannot be had, the transcoder in Python does the same work, more slowly.
-$(NATIVE): $(READY) $(wildcard native/src/*.rs) native/Cargo.toml native/pyproject.toml
+# Nothing of a crate is run before its sum has been compared with the one in native/crates.lock.
+$(NATIVE): $(READY) $(wildcard native/src/*.rs) native/Cargo.toml native/crates.lock native/pyproject.toml
 	@if ! command -v cargo >/dev/null; then \
 	   echo "== no Rust toolchain (cargo) here: routing in pure Python"; \
 	 elif echo "== building the Rust transcoder in native/" && \
-	   VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --release --quiet --manifest-path native/Cargo.toml >.venv/native.log 2>&1; then \
+	   cargo fetch --quiet --manifest-path native/Cargo.toml >.venv/native.log 2>&1 && \
+	   $(BIN)/python native/crates.py >>.venv/native.log 2>&1 && \
+	   VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/maturin develop --release --locked --quiet --manifest-path native/Cargo.toml \
+	     >>.venv/native.log 2>&1; then \
 	   echo "== routing in Rust"; \
 	 else \
 	   echo "== the Rust transcoder could not be built (see .venv/native.log): routing in pure Python"; \
