@@ -47,10 +47,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--routers", type=int, default=1, help="routers that share the work (default %(default)s)")
     parser.add_argument("--schemas", type=Path, default=Path(os.environ.get("HUTONG_SCHEMAS") or "schemas"))
     parser.add_argument("--keep", action="store_true", help="leave the bus and the departments' databases running")
+    parser.add_argument("--json", action="store_true", help="print the report for programs, and progress to standard error")
     asked = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    home, console = Home.find(), Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    shown_on = sys.stderr if asked.json else sys.stdout
+    home, console = Home.find(), Console(file=shown_on, highlight=False, width=None if shown_on.isatty() else _WIDTH)
     size = Size(
         seed=asked.seed, persons=asked.persons, months=asked.months, verifications=asked.verifications, deaths=asked.deaths
     )
@@ -65,7 +67,10 @@ def main(arguments: Sequence[str]) -> int:
         print("demo: interrupted; nothing is left running", file=sys.stderr)
         return 130
     report.write(run, home.root / "demo" / "report.json")
-    report.show(run, console)
+    if asked.json:
+        print(report.as_json(run))
+    else:
+        report.show(run, console)
     return 0 if run.adds_up else 1
 
 

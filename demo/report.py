@@ -19,7 +19,7 @@ from demo.account import Account, AgreementAccount
 from demo.case_account import CaseAccount
 from demo.figures import Rate, masked, percentile, sample_lines
 
-__all__ = ["Run", "show", "write"]
+__all__ = ["Run", "as_json", "show", "write"]
 
 FORMAT = 1
 """Version of ``report.json``; it changes when a key goes away or changes its meaning."""
@@ -132,6 +132,12 @@ _STRAYS = {
 
 
 def write(run: Run, path: Path) -> None:
+    """Leave the report as JSON in a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_json(run) + "\n", "utf-8")
+
+
+def as_json(run: Run) -> str:
     """The same as JSON."""
     account = run.account
     document = {
@@ -151,8 +157,7 @@ def write(run: Run, path: Path) -> None:
         "rates": {stage: _rounded(rate) for stage, rate in run.rates.items()},
         "memory_bytes": dict(run.memory),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    return json.dumps(document, ensure_ascii=False, indent=2)
 
 
 def _as_json(one: AgreementAccount) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from cryptography.x509 import Certificate, ExtendedKeyUsage, Name, SubjectAlternativeName
 
-__all__ = ["Authority", "Issued", "certify_principals"]
+__all__ = ["Authority", "Issued", "certify_principals", "ends"]
 
 _AUTHORITY_DAYS = 3652
 _DAYS = 365
@@ -101,8 +101,7 @@ class Authority:
 
     def server_ends(self) -> datetime.datetime | None:
         """When the server certificate expires; None where there is none."""
-        certificate = _read(self.directory / "server.crt")
-        return certificate.not_valid_after_utc if certificate else None
+        return ends(self.directory / "server.crt")
 
     def _time(self) -> datetime.datetime:
         return self.now or datetime.datetime.now(datetime.UTC)
@@ -194,6 +193,12 @@ def certify_principals(home: Home, principals: Iterable[str]) -> None:
     if address is not None and address.mutual_tls:
         for principal in principals:
             Authority(directory=home.tls).client(principal)
+
+
+def ends(file: Path) -> datetime.datetime | None:
+    """When the certificate in a file expires; None where it holds none, or none is there."""
+    certificate = _read(file)
+    return certificate.not_valid_after_utc if certificate else None
 
 
 def _library() -> None:

@@ -71,9 +71,23 @@ class DeclarationError(HutongError):
     """
 
     def __init__(self, problem: str, *, file: str = "", line: int | None = None, field: str = "") -> None:
-        self.problem, self.file, self.line, self.field = problem, file, line, field
+        self.problem, self.file, self.line, self.field = _shown(problem), _shown(file), line, _shown(field)
+        file, field, problem = self.file, self.field, self.problem
         where = file + (f":{line}" if line else "")
         super().__init__(": ".join(part for part in (where, field, problem) if part))
+
+
+_LONGEST_SHOWN = 1000
+
+
+def _shown(text: str) -> str:
+    """A declaration's words as a terminal may have them: names and keys in a file may hold control characters, or be endless."""
+    if len(text) > _LONGEST_SHOWN:
+        text = f"{text[:_LONGEST_SHOWN]}..."
+    if text.isprintable():
+        return text
+    text = text.replace("\n", " ")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class ContractViolation(HutongError):

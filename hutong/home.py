@@ -71,7 +71,7 @@ class Home:
 
     @property
     def keys(self) -> Path:
-        """One file per agreement, its pseudonym key."""
+        """One file per pseudonym key: an agreement's first one has its id, the next ``<id>_2``."""
         return self.root / "keys"
 
     @property
@@ -158,21 +158,42 @@ class Home:
             self.write_secret(principal, known)
         return known
 
-    def read_key(self, agreement: str) -> str | None:
-        """The agreement's pseudonym key (64 hexadecimal characters), or None when there is none."""
-        return read_private(self.keys / file_name(agreement))
+    def stage_secret(self, principal: str) -> str:
+        """The password that the principal is about to get, kept beside the present one; the same again until it is settled."""
+        known = self.staged_secret(principal)
+        if known is None:
+            known = secrets.token_urlsafe(32)
+            write_private(staged(self.secrets / file_name(principal)), known + "\n")
+        return known
 
-    def write_key(self, agreement: str, key: str) -> None:
-        """Keep the agreement's pseudonym key, readable by the owner of the home alone."""
-        write_private(self.keys / file_name(agreement), key + "\n")
+    def staged_secret(self, principal: str) -> str | None:
+        """The password that the principal is about to get, and may have got already; None where nothing is under way."""
+        return read_private(staged(self.secrets / file_name(principal)))
 
-    def ensure_key(self, agreement: str) -> str:
-        """The agreement's pseudonym key; a new random one is made and kept when there is none."""
-        known = self.read_key(agreement)
+    def settle_secret(self, principal: str) -> None:
+        """The brokers have taken the password that was staged: it takes the place of the present one, in one step."""
+        file = self.secrets / file_name(principal)
+        staged(file).replace(file)
+
+    def read_key(self, name: str) -> str | None:
+        """A pseudonym key (64 hexadecimal characters) by its name, the agreement's id; None when there is none."""
+        return read_private(self.keys / file_name(name))
+
+    def write_key(self, name: str, key: str) -> None:
+        """Keep a pseudonym key, readable by the owner of the home alone."""
+        write_private(self.keys / file_name(name), key + "\n")
+
+    def ensure_key(self, name: str) -> str:
+        """A pseudonym key; a new random one is made and kept when there is none."""
+        known = self.read_key(name)
         if known is None:
             known = secrets.token_hex(32)
-            self.write_key(agreement, known)
+            self.write_key(name, known)
         return known
+
+    def forget_key(self, name: str) -> None:
+        """Delete a pseudonym key; nothing to do where there is none."""
+        (self.keys / file_name(name)).unlink(missing_ok=True)
 
 
 def file_name(name: str) -> str:
@@ -180,6 +201,11 @@ def file_name(name: str) -> str:
     if not name or name.startswith(".") or "/" in name or "\0" in name:
         raise ConfigurationError(f"{name!r} cannot name a principal or an agreement")
     return name
+
+
+def staged(file: Path) -> Path:
+    """Where the password lies that is about to take the place of the one in this file."""
+    return file.with_name(f".next-{file.name}")
 
 
 def read_private(path: Path) -> str | None:

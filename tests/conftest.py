@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from hutong.home import BusAddress, Home
+from tests import outcomes
 
 _PREFIX = "HUTONG_"
 _FROM_OUTSIDE = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
@@ -40,6 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hutong", "the bus that integration tests use; by default they start an embedded one")
     group.addoption("--kafka-bootstrap-servers", help="an existing Kafka; credentials as HUTONG_KAFKA_* in the environment")
     group.addoption("--registry-url", help="its schema registry (Confluent API)")
+    outcomes.pytest_addoption(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    outcomes.pytest_configure(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -71,7 +71,7 @@ def _call(node: ast.Call, where: str, found: Sources) -> None:
         one, many = (next(iter(_texts(argument)), "") for argument in node.args[1:3])
         if one and many:
             found.many[one, many] = where
-    elif name == "Finding" and where.startswith("hutong/doctor/"):
+    elif name in ("Finding", "several") and where.startswith("hutong/doctor/"):
         for keyword in node.keywords:
             if keyword.arg in ("what", "remedy"):
                 for text in _texts(keyword.value):

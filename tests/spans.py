@@ -67,10 +67,11 @@ class Collected(NamedTuple):
 
 
 class Collector:
-    """What was collected so far; ``endpoint`` is where to send it."""
+    """What was collected so far; ``endpoint`` is where to send it, ``bodies`` are the requests as they came."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
+        self.bodies: list[bytes] = []
         self._spans: list[Collected] = []
         self._lock = threading.Lock()
 
@@ -89,6 +90,7 @@ class Collector:
         found = spans_of(body)
         with self._lock:
             self._spans += found
+            self.bodies.append(body)
 
 
 def spans_of(body: bytes) -> list[Collected]:

@@ -64,13 +64,19 @@ def read_state(path: Path) -> State:
         document = json.loads(path.read_text(encoding="utf-8"), object_hook=_untagged)
     except FileNotFoundError:
         return State()
-    except (OSError, ValueError, ArithmeticError) as error:
+    except (OSError, ValueError, ArithmeticError, AttributeError, TypeError, RecursionError) as error:
         raise ConfigurationError(
             f"cannot read the snapshot state {path} ({type(error).__name__}); restore it from a copy"
         ) from None
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+    if not isinstance(document, dict) or document.get("format") != _FORMAT or not _is_whole(document):
         raise ConfigurationError(f"{path} is not a snapshot state of this version; name another file")
     return State(taken=document["taken"], columns=document["columns"], rows=document["rows"])
+
+
+def _is_whole(document: Mapping[str, Any]) -> bool:
+    lists, rows = (document.get("taken"), document.get("columns")), document.get("rows")
+    texts = all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
+    return texts and isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())
 
 
 def write_state(path: Path, state: State) -> None:

@@ -26,6 +26,7 @@ from hutong.errors import (
     BrokerUnavailable,
     BusError,
     ConfigurationError,
+    ContractViolation,
     DatabaseUnavailable,
     DeliveryFailed,
     EventTooLarge,
@@ -51,7 +52,8 @@ _GIVE_UP_SECONDS = 30.0  # a transaction that stays open longer keeps the databa
 _IDLE_SECONDS = 0.05  # an empty outbox is looked at this often: cheap, and it works through any connection pooler
 
 _TAKE = """
-SELECT position, contract, version, shape, event_id, key, value, event_time, traceparent,
+SELECT position, contract, version, shape, event_id, key, value,
+    CASE WHEN event_time >= '0001-01-02' AND event_time < '9999-12-31' THEN event_time END, traceparent,
     (SELECT corrects FROM hutong_outbox AS own WHERE own.position = row.position)
 FROM hutong_outbox AS row, (SELECT NULL::text AS corrects) AS earlier
 WHERE bucket = ANY(%s) AND failed IS NULL AND NOT EXISTS (
@@ -60,9 +62,12 @@ WHERE bucket = ANY(%s) AND failed IS NULL AND NOT EXISTS (
 ORDER BY position LIMIT %s
 FOR UPDATE OF row SKIP LOCKED
 """
-"""A table of an earlier version has no column ``corrects``; the name then means the one of ``earlier``, which is null."""
+"""A table of an earlier version has no column ``corrects``; the name then means the one of ``earlier``, which is null.
 
-_POISON = (UnknownContract, NotAuthorised, EventTooLarge)
+PostgreSQL has times that Python has not (the year 10000, ``infinity``): they come as null, and their rows are marked.
+"""
+
+_POISON = (UnknownContract, NotAuthorised, EventTooLarge, ContractViolation)
 """What waiting does not cure: the event fails, its key waits, all others go on."""
 
 
@@ -73,13 +78,14 @@ class _Row:
     version: int
     shape: str
     key: str
-    event: Sealed
+    event: Sealed | None  # None where its time is none of the calendar
 
     @classmethod
     def of(cls, columns: tuple[Any, ...]) -> _Row:
         position, contract, version, shape, event_id, key, value, event_time, traceparent, corrects = columns
         sealed = Sealed(id=event_id, key=key, body=value, time=event_time, traceparent=traceparent, corrects=corrects)
-        return cls(position=position, contract=contract, version=version, shape=shape, key=key, event=sealed)
+        event = None if event_time is None else sealed
+        return cls(position=position, contract=contract, version=version, shape=shape, key=key, event=event)
 
 
 class Relay:
@@ -239,11 +245,15 @@ def _send(
         try:
             if line in refused:
                 raise refused[line]
+            if row.event is None:
+                raise ContractViolation(row.contract, "event_time", "time", "is outside the years 1 to 9999; correct the row")
             sent.append((row, publisher.forward(*line, row.event)))
         except _POISON as problem:
             failed[row.position] = problem
             held_back.add((row.contract, row.key))
-            if not isinstance(problem, EventTooLarge):  # the others concern every event of the contract: ask once per batch
+            if not isinstance(
+                problem, EventTooLarge | ContractViolation
+            ):  # the others concern every event of the contract: ask once per batch
                 refused[line] = problem
         except BusError as problem:
             return problem

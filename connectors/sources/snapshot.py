@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TextIO
 
 from connectors.sources._snapshot_metrics import REFUSED, count
 from connectors.sources._snapshot_state import State, read_state, text_of, write_state
@@ -233,21 +233,33 @@ def csv_rows(path: Path, *, encoding: str = "utf-8-sig", delimiter: str = ",") -
     """The rows of a CSV file with a header line, all values as text.
 
     Raises:
-        SnapshotRefused: a line does not have as many fields as the header (a file cut off ends so), or it is not text.
+        SnapshotRefused: a line does not have as many fields as the header (a file cut off ends so), a column comes twice, it is
+            not text, or no file at all.
     """
-    with path.open(encoding=encoding, newline="") as file:
+    with _opened(path, encoding) as file:
         lines = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = next(lines, [])
+            if len(named := [column for column in header if column]) > len(set(named)):
+                raise SnapshotRefused(f"{path.name}, line 1: a column is there twice, so one of its values would be lost")
             for fields in lines:
                 if len(fields) != len(header):
                     found = f"{len(fields)} fields instead of {len(header)}"
                     raise SnapshotRefused(f"{path.name}, line {lines.line_num}: {found}: the file is broken or cut off")
                 yield dict(zip(header, fields, strict=True))
-        except (csv.Error, UnicodeDecodeError) as error:
+        except (csv.Error, UnicodeError) as error:
             raise SnapshotRefused(
                 f"{path.name}, line {lines.line_num + 1}: {_kind(error)}: the file is broken or cut off"
             ) from None
+
+
+def _opened(path: Path, encoding: str) -> TextIO:
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise SnapshotRefused(f"{path.name}: there is no such file")
+        return path.open(encoding=encoding, newline="")
+    except (OSError, LookupError) as error:
+        raise SnapshotRefused(f"{path.name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def table_rows(connection: Any, query: str, *, batch: int = 10_000) -> Iterator[Row]:
@@ -269,4 +281,4 @@ def table_rows(connection: Any, query: str, *, batch: int = 10_000) -> Iterator[
 
 
 def _kind(error: Exception) -> str:
-    return "it is not text in the expected encoding" if isinstance(error, UnicodeDecodeError) else str(error)
+    return "it is not text in the expected encoding" if isinstance(error, UnicodeError) else str(error)

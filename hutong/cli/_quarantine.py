@@ -6,6 +6,7 @@ Neighbours: ``quarantine`` has the commands, ``hutong.recovery`` what they show.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,8 @@ from rich.text import Text
 
 from hutong.agreements.cel import plain
 from hutong.cli._case import MASK
-from hutong.cli._text import padded
+from hutong.cli._text import padded, visible
+from hutong.contracts.avro import field_paths
 from hutong.contracts.framing import FRAME_BYTES
 from hutong.contracts.schema import EventSchema
 from hutong.event import CONTENT_TYPE, harmless_id, is_traceparent, source_of
@@ -28,9 +30,13 @@ from hutong.recovery.record import QuarantineRecord
 from hutong.recovery.remedies import remedy_of
 from hutong.recovery.survey import Survey
 from hutong.recovery.verdict import when
+from hutong.transcode.guard import compile_guard
 from hutong.transcode.routing import Inbound
 
 __all__ = ["Listed", "explained_json", "show_explained", "show_list", "show_record", "show_survey", "shown", "survey_json"]
+
+_HEADER = re.compile(r"[A-Za-z_-]{1,64}")
+"""A header's name as it may be shown: one of a foreign client may hold anything."""
 
 _WORDS = {
     Outcome.DELIVERED: "delivered",
@@ -101,7 +107,13 @@ def shown(record: QuarantineRecord, event: Inbound | None, schema: EventSchema |
     return {
         **_facts(record),
         "key": _text(key) if reveal or key is None else MASK,
-        "headers": [[name, _text(value) if reveal or _is_harmless(record, name, value) else MASK] for name, value in headers],
+        "headers": [
+            [
+                name if reveal or _HEADER.fullmatch(name) else MASK,
+                _text(value) if reveal or _is_harmless(record, name, value) else MASK,
+            ]
+            for name, value in headers
+        ],
         "value": None if event is None else _value(event.value, schema, reveal=reveal),
     }
 
@@ -146,20 +158,23 @@ def _value(value: bytes | None, schema: EventSchema | None, *, reveal: bool) -> 
         return None
     if schema is not None:
         try:
+            compile_guard(schema.parsed)(value, FRAME_BYTES)  # a decoder trusts its input, and this is here for a reason
             data = plain(schema.decode(value[FRAME_BYTES:]))
-            return _json(data) if reveal else _masked(data)
+            return _json(data) if reveal else _masked(data, frozenset(field["name"] for _, field in field_paths(schema.parsed)))
         except Exception:  # noqa: BLE001, S110 - it is in quarantine: whatever is wrong with it, its bytes are told of below
             pass
-    found: dict[str, Any] = {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
-    return {**found, "hex": value[:256].hex()} if reveal else found
+    found: dict[str, Any] = {"bytes": len(value)}  # a short value can be found out by its hash
+    return {**found, "sha256": hashlib.sha256(value).hexdigest(), "hex": value[:256].hex()} if reveal else found
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: Any, fields: frozenset[str]) -> Any:
+    """The structure without the values; a map's keys are values too."""
     match value:
         case Mapping():
-            return {name: _masked(item) for name, item in value.items()}
+            names = (name if name in fields else f"key {at}" for at, name in enumerate(value, 1))
+            return {name: _masked(item, fields) for name, item in zip(names, value.values(), strict=True)}
         case list():
-            return [_masked(item) for item in value]
+            return [_masked(item, fields) for item in value]
         case None:
             return None
         case _:
@@ -189,9 +204,9 @@ def show_record(console: Console, document: Mapping[str, Any]) -> None:
             console.print(Text.assemble((f"{name.removesuffix('_ms'):<12}", "bold"), when(value)))
         elif name == "headers":
             for header, text in value:
-                console.print(Text.assemble((f"{'header':<12}", "bold"), f"{header}: {text}"))
+                console.print(Text.assemble((f"{'header':<12}", "bold"), visible(f"{header}: {text}")))
         elif value is not None:
-            console.print(Text.assemble((f"{name:<12}", "bold"), str(value)))
+            console.print(Text.assemble((f"{name:<12}", "bold"), visible(str(value))))
 
 
 def explained_json(record: QuarantineRecord, now: Judgement, ledger: Ledger) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from hutong.cli._help import cells
 
-__all__ = ["columns", "padded"]
+__all__ = ["columns", "padded", "visible"]
 
 _GAP = 2
 
@@ -23,6 +23,11 @@ def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
         "".join([*(padded(cell, width + _GAP) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
         for row in rows
     ]
+
+
+def visible(text: str) -> str:
+    """A text that somebody else wrote, without what a terminal would obey: it might rewrite what stands above it."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def padded(text: str, width: int) -> str:

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from hutong.cli._json import json_option
 from hutong.language import said
 
 __all__ = ["command"]
@@ -21,11 +22,13 @@ _PROGRAM = "demo"
     options_metavar="",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def command(arguments: tuple[str, ...]) -> None:
+@json_option
+def command(arguments: tuple[str, ...], as_json: bool) -> None:
     """Bring the bus up, let a small world live on it, and account for every event. `hutong demo --help` shows the options."""
     if importlib.util.find_spec(_PROGRAM) is None:
         raise click.UsageError(
             said("the demonstration is not part of the installed package; run it from a clone of the repository")
         )
+    for_programs = ["--json"] if as_json else []
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", _PROGRAM, *arguments])  # noqa: S606 - becoming it keeps its signals and exit code
+    os.execv(sys.executable, [sys.executable, "-m", _PROGRAM, *for_programs, *arguments])  # noqa: S606 - becoming it keeps its signals and exit code

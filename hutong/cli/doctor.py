@@ -34,9 +34,9 @@ _WORDS = frozenset({"problem", "direction"})
 def command(ctx: click.Context, schemas: Path, look_only: bool, as_json: bool) -> None:
     """Find what is wrong with the installation, this home and the bus; each finding comes with what to do about it.
 
-    It looks at versions, disk, rights of passwords and keys, ports, processes, services, declarations, brokers, clock, registry,
-    topics, access rules, keys and agreements. Nothing is changed; to learn the brokers' time, a topic is made and taken away
-    again.
+    It looks at versions, disk, rights of passwords and keys, ports, processes, certificates, services, declarations, brokers,
+    clock, registry, topics, access rules, keys and agreements. Nothing is changed; to learn the brokers' time, a topic is made
+    and taken away again.
 
     Exit code 0: nothing is wrong (there may be notes); 1: there are errors or warnings; 2: wrong use.
     """

@@ -92,7 +92,7 @@ def test(ctx: click.Context, flow: str, scenario: Path, schemas: Path, as_json: 
     """
     catalogue = load(schemas)
     declared = _flow(catalogue, flow)
-    document = files.read(Path(), str(scenario))
+    document = files.read(Path(), str(scenario), inside=False)  # wherever it is
     read = read_scenario(document, declared)
     simulation = Simulation.of(catalogue, read.start)
     judged = Player(read, document, declared, simulation).play()

@@ -105,14 +105,15 @@ def _document(found: Snapshot, chosen: list[AgreementLag]) -> dict[str, Any]:
 
 
 def _losses(found: Snapshot, chosen: list[AgreementLag]) -> list[tuple[str, str, int]]:
-    """(group, topic, offsets) of what retention took; where agreements were asked for, of their topics."""
-    topics = {topic for one in chosen for topic in (one.topic, pub_topic(one.contract))}
+    """(group, topic, offsets) of what retention took; where agreements were asked for, from their own groups and the routers."""
+    published = {pub_topic(one.contract) for one in chosen}
+    taken = {(group, one.topic) for one in chosen for group in one.taking}
     everything = len(chosen) == len(found.agreements)
     return [
         (name, topic, count)
         for name, group in sorted(found.groups.items())
         for topic, count in sorted(group.lost.items())
-        if count and (everything or topic in topics)
+        if count and (everything or topic in published or (name, topic) in taken)
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hutong.doctor.finding import Context, Finding, Group, Severity
+from hutong.doctor.finding import Context, Finding, Group, Severity, several
 from hutong.embedded.state import load
 from hutong.errors import BrokerUnavailable
 from hutong.kafka.admin import Admin
@@ -28,7 +28,6 @@ _SERVICES = {
     "hutong.intake": ("no coordinator runs: no event comes to a case", "start one with `hutong run coordinator`"),
 }
 _NOBODY = "nobody takes part in this group now: its deliveries wait"
-_SHOWN = 5  # names, at most, that a finding gives
 
 _CLOCK_SECONDS = 1.0
 """An agreement begins and ends to the second, by the brokers' clock; people set it by theirs."""
@@ -145,15 +144,13 @@ def check_clock(facts: Kafka) -> Iterator[Finding]:
 
 def check_replicas(facts: Kafka) -> Iterator[Finding]:
     """Every partition has its copies."""
-    if facts.under_replicated:
-        yield Finding(
-            check="replicas",
-            severity="warning",
-            where=_some(facts.under_replicated),
-            what="{number} partitions have fewer copies in step than they should",
-            remedy="bring the missing broker back: with another one down, publishers have to wait",
-            facts={"number": len(facts.under_replicated)},
-        )
+    yield from several(
+        facts.under_replicated,
+        check="replicas",
+        severity="warning",
+        what="{number} partitions have fewer copies in step than they should",
+        remedy="bring the missing broker back: with another one down, publishers have to wait",
+    )
 
 
 def check_transactions(facts: Kafka) -> Iterator[Finding]:
@@ -177,10 +174,6 @@ def check_groups(facts: Kafka) -> Iterator[Finding]:
         what, remedy = _SERVICES.get(name, (_NOBODY, "start the recipient's program again; delete the group if it is given up"))
         severity: Severity = "warning" if name in _SERVICES else "note"
         yield Finding(check="groups", severity=severity, where=name, what=what, remedy=remedy)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 GROUP = Group(

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from hutong.agreements.grant import contract_in
 from hutong.catalogue.load import read
+from hutong.control.access import access_notes
 from hutong.control.changes import Change
 from hutong.control.desired import Layout, desired
 from hutong.control.diff import difference
+from hutong.control.keys import kept
 from hutong.control.observe import observe
-from hutong.doctor.finding import Context, Finding, Group
+from hutong.doctor.finding import Context, Finding, Group, several, some
 from hutong.errors import ConfigurationError, HutongError
 from hutong.home import Home
 from hutong.kafka.admin import Admin
@@ -25,8 +27,6 @@ from hutong.kafka.settings import Settings
 from hutong.runtime.agreements import Agreements
 
 __all__ = ["BUS", "FILES", "Bus", "Files"]
-
-_SHOWN = 5  # names, at most, that a finding gives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,8 @@ class Bus:
         has_authorizer: whether the cluster keeps access rules at all.
         granted: agreements that are on the bus already.
         unusable: agreement -> why no router can apply it here.
-        notes: what ``hutong plan`` notes.
+        lacking: pseudonym keys that routers use and this home has not.
+        notes: what there is to know of the cluster's access rules.
     """
 
     changes: Sequence[Change] = ()
@@ -60,6 +61,7 @@ class Bus:
     has_authorizer: bool = True
     granted: frozenset[str] = frozenset()
     unusable: Mapping[str, str] = field(default_factory=dict)
+    lacking: Sequence[str] = ()
     notes: Sequence[str] = ()
 
 
@@ -83,7 +85,8 @@ def look_at_bus(context: Context) -> Bus:
         has_authorizer=found.acls is not None,
         granted=frozenset(found.grants),
         unusable=_unusable(found.grants, context.home),
-        notes=[note for note in compared.notes if found.acls is not None],
+        lacking=[key.name for id_ in wanted.grants for key in kept(found.grants.get(id_)) or () if key.name not in found.keys],
+        notes=[] if found.acls is None else list(access_notes(found)),
     )
 
 
@@ -116,25 +119,21 @@ def check_files(facts: Files) -> Iterator[Finding]:
 def check_topics(facts: Bus) -> Iterator[Finding]:
     """Every topic is there, and is set as declared."""
     missing = [change.name for change in facts.changes if change.step == "topic" and change.action == "create"]
-    if missing:
-        yield Finding(
-            check="topics",
-            severity="error",
-            where=_some(missing),
-            what="{number} topics that the declarations need are not there",
-            remedy="`hutong apply` makes them",
-            facts={"number": len(missing)},
-        )
+    yield from several(
+        missing,
+        check="topics",
+        severity="error",
+        what="{number} topics that the declarations need are not there",
+        remedy="`hutong apply` makes them",
+    )
     other = [change.name for change in facts.changes if change.step == "topic" and change.action == "change"]
-    if other:
-        yield Finding(
-            check="topics",
-            severity="warning",
-            where=_some(other),
-            what="{number} topics are set otherwise than declared",
-            remedy="`hutong plan` shows what differs, `hutong apply` sets it right",
-            facts={"number": len(other)},
-        )
+    yield from several(
+        other,
+        check="topics",
+        severity="warning",
+        what="{number} topics are set otherwise than declared",
+        remedy="`hutong plan` shows what differs, `hutong apply` sets it right",
+    )
 
 
 def check_access(facts: Bus) -> Iterator[Finding]:
@@ -153,20 +152,18 @@ def check_access(facts: Bus) -> Iterator[Finding]:
         yield Finding(
             check="access",
             severity="error",
-            where=_some([*users, *missing]),
+            where=some([*users, *missing]),
             what="{users} principals and {rules} access rules that are declared are not there",
             remedy="`hutong apply` adds them",
             facts={"users": len(users), "rules": len(missing)},
         )
-    if facts.open:
-        yield Finding(
-            check="access",
-            severity="warning",
-            where=_some([change.name for change in facts.open]),
-            what="{number} access rules on the bus are declared nowhere",
-            remedy="`hutong plan` shows them; `hutong apply --prune` takes them away",
-            facts={"number": len(facts.open)},
-        )
+    yield from several(
+        [change.name for change in facts.open],
+        check="access",
+        severity="warning",
+        what="{number} access rules on the bus are declared nowhere",
+        remedy="`hutong plan` shows them; `hutong apply --prune` takes them away",
+    )
     for note in facts.notes:
         yield Finding(
             check="access",
@@ -181,15 +178,13 @@ def check_access(facts: Bus) -> Iterator[Finding]:
 def check_keys(facts: Bus) -> Iterator[Finding]:
     """The keys of agreements that are at work are here."""
     missing = [change.name for change in facts.changes if change.step == "key" and change.name in facts.granted]
-    if missing:
-        yield Finding(
-            check="keys",
-            severity="error",
-            where=_some(missing),
-            what="the keys of {number} agreements that are at work are not in this home",
-            remedy="put them back from the backup before `hutong apply` makes new ones: with a new key every pseudonym changes",
-            facts={"number": len(missing)},
-        )
+    yield from several(
+        [*missing, *facts.lacking],
+        check="keys",
+        severity="error",
+        what="{number} keys of agreements that are at work are not in this home",
+        remedy="put them back from the backup, or copy them from the home that made them; with a new key every pseudonym changes",
+    )
 
 
 def check_agreements(facts: Bus) -> Iterator[Finding]:
@@ -205,19 +200,13 @@ def check_agreements(facts: Bus) -> Iterator[Finding]:
         )
     steps = ("schema", "agreement", "flow")
     other = [change.name for change in facts.changes if change.step in steps]
-    if other:
-        yield Finding(
-            check="agreements",
-            severity="warning",
-            where=_some(other),
-            what="{number} schemas, agreements or flows on the bus are not as declared",
-            remedy="`hutong plan` shows whom it touches, `hutong apply` brings it onto the bus",
-            facts={"number": len(other)},
-        )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    yield from several(
+        other,
+        check="agreements",
+        severity="warning",
+        what="{number} schemas, agreements or flows on the bus are not as declared",
+        remedy="`hutong plan` shows whom it touches, `hutong apply` brings it onto the bus",
+    )
 
 
 FILES = Group(name="declarations", look=look_at_files, checks={"declarations": check_files})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hutong.doctor import cluster, declared, installation, machine, registry, services
+from hutong.doctor import certificates, cluster, declared, installation, machine, registry, services
 from hutong.doctor.finding import Group
 
 __all__ = ["GROUPS"]
@@ -15,6 +15,7 @@ __all__ = ["GROUPS"]
 GROUPS: tuple[Group[Any], ...] = (
     installation.GROUP,
     machine.GROUP,
+    certificates.GROUP,
     services.GROUP,
     declared.FILES,
     cluster.GROUP,

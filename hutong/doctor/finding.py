@@ -5,7 +5,7 @@ Neighbours: each group's file has its checks, ``examination`` lists the groups, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -13,10 +13,12 @@ from typing import Any, Generic, Literal, TypeVar
 from hutong.errors import HutongError
 from hutong.home import Home
 
-__all__ = ["Context", "Examined", "Finding", "Group", "Severity", "examine"]
+__all__ = ["Context", "Examined", "Finding", "Group", "Severity", "examine", "several", "some"]
 
 Severity = Literal["error", "warning", "note"]
 """``error``: something does not work; ``warning``: it will not for long, or not for all; ``note``: it could be better."""
+
+_SHOWN = 5  # names, at most, that a finding gives
 
 F = TypeVar("F")
 
@@ -66,6 +68,26 @@ class Finding:
             "remedy": self.remedy.format(**self.facts),
             "facts": {name: value if isinstance(value, int | float) else str(value) for name, value in self.facts.items()},
         }
+
+
+def several(names: Collection[object], *, check: str, severity: Severity, what: str, remedy: str) -> Iterator[Finding]:
+    """One finding about all that have the same thing wrong with them, none where there are none.
+
+    Args:
+        names: of what it is about; ``{number}`` in the sentences says how many they are.
+        check: which check has found it.
+        severity: how bad it is.
+        what: the sentence that says so.
+        remedy: the sentence that says what to do.
+    """
+    if names:
+        yield Finding(check=check, severity=severity, where=some(names), what=what, remedy=remedy, facts={"number": len(names)})
+
+
+def some(names: Collection[object]) -> str:
+    """The first few of them."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hutong.doctor import proc
-from hutong.doctor.finding import Context, Finding, Group
+from hutong.doctor.finding import Context, Finding, Group, several
 from hutong.embedded.process import processes, read
 from hutong.embedded.state import load
 from hutong.errors import HutongError
@@ -26,7 +26,6 @@ _LEAST = 256 * _MIB
 """Without this much the bus is not started."""
 _LITTLE = 2048 * _MIB
 """Kafka writes segments of 128 MiB for each of its partitions."""
-_SHOWN = 5  # files, at most, that a finding names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,29 +112,20 @@ def check_disk(facts: Machine) -> Iterator[Finding]:
 
 def check_rights(facts: Machine) -> Iterator[Finding]:
     """Only the owner may read passwords and keys."""
-    if facts.open_files:
-        yield Finding(
-            check="rights",
-            severity="error",
-            where=_some(facts.open_files),
-            what="others than the owner may read or write passwords or keys: {number} files and directories",
-            remedy="take the rights of others away with `chmod go=`; then change the passwords that they could read",
-            facts={"number": len(facts.open_files)},
-        )
-    if facts.foreign:
-        yield Finding(
-            check="rights",
-            severity="warning",
-            where=_some(facts.foreign),
-            what="{number} passwords or keys belong to another user than you",
-            remedy="run the commands as the user who started the bus",
-            facts={"number": len(facts.foreign)},
-        )
-
-
-def _some(paths: Mapping[Path, int] | tuple[Path, ...]) -> str:
-    names = [str(path) for path in paths]
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    yield from several(
+        facts.open_files,
+        check="rights",
+        severity="error",
+        what="others than the owner may read or write passwords or keys: {number} files and directories",
+        remedy="take the rights of others away with `chmod go=`; then change the passwords that they could read",
+    )
+    yield from several(
+        facts.foreign,
+        check="rights",
+        severity="warning",
+        what="{number} passwords or keys belong to another user than you",
+        remedy="run the commands as the user who started the bus",
+    )
 
 
 def check_ports(facts: Machine) -> Iterator[Finding]:

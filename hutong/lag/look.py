@@ -20,7 +20,7 @@ from hutong.kafka.stretches import Stretches
 from hutong.lag.concern import Concern, Known, of_deliveries
 from hutong.lag.groups import Reading, Readings, readings
 from hutong.lag.index import MOST, Index
-from hutong.lag.memory import Losses, Standing
+from hutong.lag.memory import Losses, Restarts, Standing
 from hutong.lag.pending import NOTHING, Waiting, total
 from hutong.lag.settled import LEFT, Settled
 from hutong.lag.snapshot import AgreementLag, Group, Snapshot
@@ -43,6 +43,7 @@ class _Sight:
         known: the agreements, as they were when this look began.
         starts: of partitions on which somebody stands before the end.
         standing: topic -> seconds that its last stable offset has stood still.
+        restarted: topics that were deleted and made again since the last look.
     """
 
     at_ms: int
@@ -52,6 +53,7 @@ class _Sight:
     starts: Mapping[Place, int]
     ends: Mapping[Place, int]
     standing: Mapping[str, float]
+    restarted: frozenset[str]
 
     def places(self, topic: str) -> list[Place]:
         return [(topic, partition) for partition in self.cluster.partitions.get(topic, ())]
@@ -84,7 +86,7 @@ class Onlooker:
         self._lookout, self._stretches = Lookout(settings), Stretches(settings)
         self._concern, self._settled, self._router_group = concern, settled or Settled(), router_group
         self._index = Index(self._stretches, eager=eager)
-        self._losses, self._standing = Losses(), Standing()
+        self._losses, self._standing, self._restarts = Losses(), Standing(), Restarts()
         self._versions: Mapping[str, int] = {}
         self._settled_version = 0
         self._topics: frozenset[str] = frozenset()
@@ -135,7 +137,8 @@ class Onlooker:
         behind = {place for place, end in ends.items() if place[0].startswith(_QUARANTINE) or _is_behind(found, place, end)}
         changed = [place for place, top in tops.items() if place[0].startswith(_PUB) and self._tops.get(place, 0) != top]
         newest = self._lookout.newest_ms(changed)
-        self._newest_ms |= newest
+        restarted = self._restarts.note(tops)
+        self._newest_ms = {place: ms for place, ms in self._newest_ms.items() if place[0] not in restarted} | newest
         self._tops |= {place: tops[place] for place in newest}
         return _Sight(
             at_ms=at_ms,
@@ -145,10 +148,13 @@ class Onlooker:
             starts=self._lookout.starts(behind),
             ends=ends,
             standing=standing,
+            restarted=restarted,
         )
 
     def _settle(self, sight: _Sight) -> None:
         """Note what is lost, and say to the index where everybody stands."""
+        for topic in sight.restarted:
+            self._index.forget(topic)
         for contract, version in sight.known.versions.items():
             if self._versions.get(contract) != version:
                 self._index.forget(pub_topic(contract))
@@ -176,7 +182,7 @@ class Onlooker:
 
     def _note_loss(self, sight: _Sight, reading: Reading, place: Place) -> None:
         position, start = reading.positions.get(place[1]), sight.starts.get(place, 0)
-        if position is None or start <= (begin := self._losses.begin(reading.group, place, position)):
+        if position is None or start <= (begin := self._losses.begin(reading.group, place, position, start)):
             return
         unneeded = self._index.known_empty(place, begin, start)
         if place[0].startswith(_SUB) and start - begin == 1:

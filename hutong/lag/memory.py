@@ -1,4 +1,4 @@
-"""What one look at the bus cannot say and two can: that an offset stands still, and what retention took. Pure.
+"""What one look at the bus cannot say and two can: that an offset stands still, what retention took, what began anew. Pure.
 
 Neighbours: ``look`` tells these what it sees, round by round.
 """
@@ -6,8 +6,9 @@ Neighbours: ``look`` tells these what it sees, round by round.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
-__all__ = ["Losses", "Standing"]
+__all__ = ["Losses", "Restarts", "Standing"]
 
 Place = tuple[str, int]
 
@@ -40,6 +41,23 @@ class Standing:
         return now - since
 
 
+class Restarts:
+    """Topics that were deleted and made again under their name: their offsets begin anew, and what was known of them is wrong."""
+
+    def __init__(self) -> None:
+        self._tops: dict[Place, int] = {}
+
+    def note(self, tops: Mapping[Place, int]) -> frozenset[str]:
+        """The topics of which a partition ends before its end of the last look; nothing else moves an end back.
+
+        Args:
+            tops: partition -> its high watermark.
+        """
+        found = frozenset(place[0] for place, top in tops.items() if top < self._tops.get(place, 0))
+        self._tops |= tops
+        return found
+
+
 class Losses:
     """Offsets that retention has deleted before a group passed them, each counted once."""
 
@@ -47,9 +65,17 @@ class Losses:
         self._counted: dict[tuple[str, Place], int] = {}
         self._sums: Counter[tuple[str, str]] = Counter()
 
-    def begin(self, group: str, place: Place, position: int) -> int:
-        """The first offset that is not counted yet, of those that a group at this position still has to pass."""
-        return max(position, self._counted.get((group, place), position))
+    def begin(self, group: str, place: Place, position: int, start: int) -> int:
+        """The first offset that is not counted yet, of those that a group at this position still has to pass.
+
+        Args:
+            group: its id.
+            place: the partition.
+            position: where the group goes on.
+            start: the first offset that retention has left; before the one that was counted last, the topic was made anew.
+        """
+        counted = self._counted.get((group, place), position)
+        return max(position, counted) if counted <= start else position
 
     def note(self, group: str, place: Place, start: int, lost: int) -> None:
         """Retention has deleted everything before ``start``; so many offsets more are lost to a group."""

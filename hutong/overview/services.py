@@ -8,12 +8,12 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.error
-import urllib.request
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hutong.kafka.bounded_http import opener
 from hutong.runtime.addresses import ServiceAddress
 
 __all__ = ["ServiceState", "fetch", "look"]
@@ -87,7 +87,7 @@ def _health(url: str) -> dict[str, Any] | None:
     """What a health page says, be it well or not; None where nobody says anything that can be read."""
     try:
         facts = json.loads(fetch(url))
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
         return None
     return facts if isinstance(facts, dict) else None
 
@@ -118,5 +118,4 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-# The services are on this machine or next to it: a proxy that the environment names must not see the request.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_OPENER = opener(None)

@@ -77,8 +77,8 @@ class Bus:
     def only(self, grant: Grant) -> RoutingTable:
         """A table of one agreement alone."""
         name = grant.agreement.id
-        key = self.home.read_key(name)
-        return RoutingTable({name: grant}, {} if key is None else {name: bytes.fromhex(key)})
+        keys = {key.name: self.home.read_key(key.name) for key, _ in grant.key_periods}
+        return RoutingTable({name: grant}, {key: bytes.fromhex(text) for key, text in keys.items() if text is not None})
 
     def grants(self, contract: str) -> dict[str, Grant]:
         """The agreements on a contract, in force or not."""

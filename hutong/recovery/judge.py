@@ -111,7 +111,7 @@ def judge(
     only = record.agreement
     deliveries = [one for one in routed.deliveries if only in (None, one.agreement)]
     failed = [one for one in routed.quarantined if one.agreement is None or only in (None, one.agreement)]
-    moments = (min(record.appended_ms, now_ms), max(record.appended_ms, now_ms))
+    moments = (record.appended_ms, now_ms)
     asked = [name for name, grant in grants.items() if only in (None, name) and grant.in_force(moments)]
     if only is not None and not asked and not failed:
         return Judgement(record=record, outcome=Outcome.NOT_GRANTED)

@@ -1,12 +1,13 @@
 """Who has replayed what: the compacted topic ``ctl.replays`` as a value, and the records that go onto it. Pure.
 
-Every record goes there in the same transaction as the deliveries that it tells of, so what it says is so. It holds event ids and
-places, and no data of any event. Neighbours: ``quarantine`` and ``period`` write it, ``trace`` reads it.
+Every record goes there in the same transaction as the deliveries that it tells of, so what it says is so. It holds places, ids of
+events where they are UUIDs, and no data of any event: another id is an application's own, and may be somebody's number.
+Neighbours: ``quarantine`` and ``period`` write it, ``trace`` reads it.
 
 | key | says |
 | --- | --- |
 | ``run/<replay>`` | a replay: who, when, why, of what, and how far it has got |
-| ``done/<agreement>/<event id>`` | this delivery was made by a replay of quarantine |
+| ``done/<agreement>/<event id, or its source>`` | this delivery was made by a replay of quarantine |
 | ``settled/<source>/<agreement or *>/<reason>`` | nothing of this record in quarantine is left to do |
 | ``tried/<source>/<agreement or *>/<reason>`` | a replay of it failed again: how often, and why |
 | ``access/<id>`` | somebody has looked at the values of a record in quarantine |
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hutong.errors import DeclarationError
-from hutong.event import PERIOD_REPLAY, new_event_id
+from hutong.event import PERIOD_REPLAY, harmless_id, new_event_id
 from hutong.recovery.record import QuarantineRecord
 
 __all__ = ["MOST_ATTEMPTS", "PERIOD", "QUARANTINE", "SETTLED", "Author", "Entry", "Ledger", "Tried", "access", "new_replay"]
@@ -82,7 +83,7 @@ class Ledger:
 
     Attributes:
         runs: replay -> what its record says.
-        done: (agreement, event id) -> replay.
+        done: (agreement, event id or source) -> replay.
         settled: records in quarantine with nothing left to do -> replay.
         tried: records that failed again.
     """
@@ -140,7 +141,7 @@ class Ledger:
     def deliver(self, agreement: str, event_id: str, source: object, replay: str) -> list[Entry]:
         """Note a delivery."""
         self.done[agreement, event_id] = replay
-        return [_entry(f"done/{agreement}/{event_id}", replay=replay, source=str(source))]
+        return [_entry(f"done/{agreement}/{harmless_id(event_id) or source}", replay=replay, source=str(source))]
 
     def run(self, replay: str, author: Author, **facts: Any) -> list[Entry]:
         """Note a replay, and how far it has got."""

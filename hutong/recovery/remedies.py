@@ -44,6 +44,11 @@ REMEDIES: Final[dict[str, Remedy]] = {
     "wrong_type": Remedy("`ce_type` is not the topic's contract", f"{_ANEW}, on its own topic", "publish"),
     "too_many_headers": Remedy("more than 64 headers, or 16 KiB of them", f"{_ANEW}, with fewer headers", "publish"),
     "not_framed": Remedy("no magic byte and schema id", f"{_ANEW}, in the Confluent wire format", "publish"),
+    "unreadable_batch": Remedy(
+        "events that were sent together are too large unpacked to be read (100 MB)",
+        "find out who has the department's password, if it was no slip; the publisher publishes the events anew",
+        "publish",
+    ),
     "unknown_schema": Remedy(
         "the registry has no contract schema of this id",
         "restore the registry, or `hutong apply` where the version is declared and gets this id; then replay. "

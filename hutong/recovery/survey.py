@@ -81,7 +81,7 @@ def judged(
         routed,
         bus.grants(record.contract),
         moment,
-        is_done=is_done,
+        is_done=lambda agreement, event_id: is_done(agreement, event_id) or (agreement, str(record.source)) in ledger.done,
         destinations=bus.destinations,
     )
 

@@ -139,7 +139,8 @@ def rows_that_fail(grant: Grant, event: Inbound, schema_of: SchemaOf, now_ms: in
     """The row conditions that do not hold for an event that is sound, in words."""
     name = grant.agreement.id
     for at, row in enumerate(grant.agreement.rows):
-        alone = grant.model_copy(update={"agreement": grant.agreement.model_copy(update={"rows": (row,)})})
+        agreement = grant.agreement.model_copy(update={"rows": (row,)})
+        alone = grant.model_copy(update={"agreement": agreement, "pseudonym_keys": None})
         routed = RoutingTable({name: alone}, {name: _ANY_KEY}).route(event, schema_of, now_ms)
         if not routed.deliveries and not routed.quarantined:
             yield f"rows[{at}]: {row_words(row)}"

@@ -40,6 +40,7 @@ class Agreements:
         self._grants: dict[str, Grant] = {}
         self._pool = _Pool()
         self._keys: dict[str, tuple[_Written, bytes | None]] = {}
+        self._listed: _Written | None = None
         self.table = RoutingTable({}, {})
 
     def update(self, documents: dict[str, bytes]) -> None:
@@ -54,8 +55,10 @@ class Agreements:
                 grants[name] = self._pool.shared(Grant.from_json(document))
             except HutongError as error:
                 unreadable[name] = (contract_in(document), error)
+        self._listed = _status(self._home.keys)
         written = _written(self._home.keys)
-        self._keys = {name: self._key(name, written[name]) for name in grants if name in written}
+        names = [key.name for grant in grants.values() for key, _ in grant.key_periods]
+        self._keys = {name: self._key(name, written[name]) for name in names if name in written}
         secrets = {name: key for name, (_, key) in self._keys.items() if key is not None}
         self.table = RoutingTable(grants, secrets, unreadable=unreadable, before=self.table)
         self._documents, self._grants = documents, grants
@@ -64,16 +67,29 @@ class Agreements:
             _LOG.error("an agreement cannot be applied", extra={"facts": {"agreement": name, "error": str(problem)}})
         _LOG.info("agreements in force", extra={"facts": {"agreements": len(grants)}})
 
-    def _key(self, agreement: str, written: _Written) -> tuple[_Written, bytes | None]:
+    def may_be_better(self) -> bool:
+        """Whether an agreement cannot be applied and keys have come since that was found: then ``update`` is worth a try."""
+        return bool(self.table.unusable) and _status(self._home.keys) != self._listed
+
+    def _key(self, name: str, written: _Written) -> tuple[_Written, bytes | None]:
         """The pseudonym key, read again where its file has changed; without a readable one its events go to quarantine."""
-        known = self._keys.get(agreement)
+        known = self._keys.get(name)
         if known is not None and known[0] == written:
             return known
         try:
-            text = self._home.read_key(agreement)
+            text = self._home.read_key(name)
             return written, None if text is None else bytes.fromhex(text)
         except (HutongError, ValueError):
             return written, None
+
+
+def _status(path: Path) -> _Written | None:
+    """Of a directory it changes with every file that is put there under its name."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _written(directory: Path) -> dict[str, _Written]:

@@ -1,7 +1,8 @@
 """Logs of services: one JSON object a line on stderr, facts beside the message, never an event's data.
 
-Neighbours: services call ``configure`` first thing in ``__main__``; everybody logs with ``extra={"facts": {...}}``, and where an
-event is meant, with ``event_facts``.
+Also what nobody has caught ends there, without its text: Python's own report would show it. Neighbours: services call
+``configure`` first thing in ``__main__``; everybody logs with ``extra={"facts": {...}}``, and where an event is meant, with
+``event_facts``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from hutong.event import Headers, harmless_id, header, is_traceparent
 
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
 __all__ = ["configure", "event_facts"]
+
+_LOG = logging.getLogger("hutong")
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _VARIABLE = "HUTONG_LOG_LEVEL"
@@ -46,13 +54,31 @@ class _JsonLines(logging.Formatter):
 
 
 def configure(service: str, environment: Mapping[str, str] | None = None) -> None:
-    """Send this process's logs to stderr as JSON lines, from the level on that ``HUTONG_LOG_LEVEL`` names."""
+    """Send this process's logs to stderr as JSON lines, uncaught errors too, from the level that ``HUTONG_LOG_LEVEL`` names."""
     asked = ((os.environ if environment is None else environment).get(_VARIABLE) or "INFO").upper()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines(service))
     logging.basicConfig(level=asked if asked in _LEVELS else "INFO", handlers=[handler], force=True)
     if asked not in _LEVELS:
-        logging.getLogger("hutong").warning("%s is one of %s; INFO is used", _VARIABLE, ", ".join(_LEVELS))
+        _LOG.warning("%s is one of %s; INFO is used", _VARIABLE, ", ".join(_LEVELS))
+    sys.excepthook, threading.excepthook, sys.unraisablehook = _ended, _thread_ended, _passed_over
+
+
+def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _LOG.critical("ended by an unforeseen error", exc_info=(kind, error, trace))
+
+
+def _thread_ended(arguments: threading.ExceptHookArgs) -> None:
+    if arguments.exc_value is not None and arguments.exc_type is not SystemExit:
+        name = arguments.thread.name if arguments.thread else ""
+        told = (arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+        _LOG.error("a thread ended by an unforeseen error", exc_info=told, extra={"facts": {"thread": name}})
+
+
+def _passed_over(arguments: UnraisableHookArgs) -> None:
+    if arguments.exc_value is not None:
+        told = (arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+        _LOG.error("an unforeseen error where none can be raised", exc_info=told)
 
 
 def event_facts(headers: Headers, place: tuple[str, int, int]) -> dict[str, str]:

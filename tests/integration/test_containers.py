@@ -23,6 +23,7 @@ from hutong.embedded.java import java
 from hutong.embedded.progress import Progress
 from hutong.home import Home
 from hutong.kafka.settings import Settings
+from hutong.principals import REGISTRY_WRITER, SERVICES
 from tests.behaviour.line import FI, MOVED, move
 from tests.integration.processes import ServiceProcess, await_true, hutong
 
@@ -50,9 +51,10 @@ class Stack:
         return self.directory / "prepared"
 
     def variables(self, home: Home) -> dict[str, str]:
-        """As ``x-bus`` in compose.yaml."""
+        """As ``x-bus`` in compose.yaml, and for the operator as ``apply`` has them."""
         node = self.layout.nodes[0]
-        return {
+        writer = {"HUTONG_REGISTRY_USERNAME": REGISTRY_WRITER} if home == self.operator else {}
+        return writer | {
             "HUTONG_HOME": str(home.root),
             "HUTONG_KAFKA_BOOTSTRAP_SERVERS": f"{node.host}:{node.port}",
             "HUTONG_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -143,13 +145,14 @@ def _python(stack: Stack, code: str) -> None:
 
 
 def test_the_line_runs_on_the_prepared_cluster(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Applied by the operator, routed with what the services' volume holds, over TLS, with the registry's schemas in Kafka."""
+    """Applied by the operator, routed with what the router's volume holds, over TLS, with the registry's schemas in Kafka."""
     for name, value in stack.variables(stack.operator).items():
         monkeypatch.setenv(name, value)
     hutong(stack.operator, "apply", "--schemas", str(FI))
-    services = Home(root=stack.out / "services")
-    shutil.copytree(stack.operator.keys, services.keys)  # in compose.yaml: a volume of both
-    router = ServiceProcess(services, "router", "router-1", environment=stack.variables(services))
+    monkeypatch.delenv("HUTONG_REGISTRY_USERNAME")  # of "apply" alone
+    home = Home(root=stack.out / "router")
+    shutil.copytree(stack.operator.keys, home.keys)  # in compose.yaml: a volume of both
+    router = ServiceProcess(home, "router", "router-1", environment=stack.variables(home))
     try:
         router.await_ready()
         with (
@@ -170,10 +173,9 @@ def test_each_container_sees_its_own_secrets_alone(stack: Stack) -> None:
     """No volume holds another's password or key; what holds one is private; the authority's key is the operator's alone."""
     secrets = {file.name: file.read_text().strip() for file in stack.operator.secrets.iterdir()}
     allowed = {
-        "kafka-1": {"operator", "services", "kafka-broker", "kafka-controller", "registry"},  # it makes the first users
+        "kafka-1": {"operator", *SERVICES, "kafka-broker", "kafka-controller", "registry"},  # it makes the first users
         "registry": {"registry"},
-        "services": {"services"},
-        "monitor": {"monitor"},
+        **{service: {service} for service in SERVICES},
         "grafana": {"grafana"},
     }
     assert {path.name for path in stack.out.iterdir()} == allowed.keys()

@@ -91,7 +91,7 @@ class Commands:
         return Admin(self.settings())
 
     def registry(self) -> RegistryAdmin:
-        return RegistryAdmin(self.settings().registry_url)
+        return RegistryAdmin.of(self.settings())
 
     def grants(self) -> dict[str, Grant]:
         return {id_: Grant.from_json(text) for id_, text in read_all(self.settings(), "ctl.agreements").items()}
@@ -149,6 +149,7 @@ def test_apply_makes_the_bus_as_declared(bus: Commands) -> None:
         "schema",
         "principal",
         "acl",
+        "quota",
         "key",
         "agreement",
         "flow",
@@ -234,31 +235,35 @@ def test_recipients_read_their_own_channels_in_their_own_groups_only(bus: Comman
     assert not may_read(bus, "kela", "ctl.cases.state", "kela.app")
 
 
-def test_services_read_what_is_published_and_deliver_in_transactions(bus: Commands) -> None:
-    """The router's principal may transact onto channels and quarantine, and may not publish."""
-    producer = Producer(client(bus, "services", **{"transactional.id": "hutong.test"}))
+def test_the_router_reads_what_is_published_and_delivers_in_transactions(bus: Commands) -> None:
+    """It may transact onto channels and quarantine under its own names, and may not publish."""
+    producer = Producer(client(bus, "router", **{"transactional.id": "hutong.router.test"}))
     producer.init_transactions(20)
     producer.begin_transaction()
     producer.produce("sub.kela.population", b"x", b"k")
     producer.produce("quarantine.dvv.person_moved", b"x", b"k")
     producer.commit_transaction(20)
-    other = Producer(client(bus, "services", **{"transactional.id": "other.test"}))
-    with pytest.raises(KafkaException) as refused:
-        other.init_transactions(20)
-    assert refused.value.args[0].code() in DENIED
-    assert may_read(bus, "services", "pub.dvv.person_moved", "hutong.router")
-    assert may_read(bus, "services", "ctl.agreements", "hutong.router")
-    assert not may_write(bus, "services", "pub.dvv.person_moved")
+    for other in ("hutong.intake.test", "hutong.replay", "other.test"):
+        with pytest.raises(KafkaException) as refused:
+            Producer(client(bus, "router", **{"transactional.id": other})).init_transactions(20)
+        assert refused.value.args[0].code() in DENIED
+    assert may_read(bus, "router", "pub.dvv.person_moved", "hutong.router")
+    assert may_read(bus, "router", "ctl.agreements", "hutong.router")
+    assert not may_write(bus, "router", "pub.dvv.person_moved")
+    assert not may_read(bus, "router", "ctl.cases.state", "hutong.router")
+    assert not may_read(bus, "router", "pub.dvv.person_moved", "hutong.coordinator")
 
 
-def test_services_keep_cases_and_publish_what_flows_emit(bus: Commands) -> None:
-    """They follow the flows and keep cases; of published topics they write those of questions and reports alone."""
+def test_the_coordinator_keeps_cases_and_publishes_what_flows_emit(bus: Commands) -> None:
+    """It follows the flows and keeps cases; of published topics it reads what flows take, and writes what they emit alone."""
     for topic in ("ctl.cases.inbox", "ctl.cases.state", "pub.kela.question_asked", "pub.kela.claim_checked"):
-        assert may_write(bus, "services", topic)
-    assert not may_write(bus, "services", "ctl.flows")
-    assert not may_write(bus, "services", "pub.vero.income_answered")
-    for topic in ("ctl.flows", "ctl.cases.inbox", "ctl.cases.state"):
-        assert may_read(bus, "services", topic, "hutong.coordinator")
+        assert may_write(bus, "coordinator", topic)
+    for topic in ("ctl.flows", "pub.vero.income_answered", "sub.kela.population", "quarantine.dvv.person_moved"):
+        assert not may_write(bus, "coordinator", topic)
+    for topic in ("ctl.flows", "ctl.cases.inbox", "ctl.cases.state", "pub.vero.income_answered"):
+        assert may_read(bus, "coordinator", topic, "hutong.coordinator")
+    assert not may_read(bus, "coordinator", "pub.dvv.person_moved", "hutong.coordinator")
+    assert not may_read(bus, "coordinator", "ctl.flows", "hutong.router")
 
 
 def test_the_monitor_looks_at_everything_and_touches_nothing(bus: Commands) -> None:
@@ -275,7 +280,7 @@ def test_the_monitor_looks_at_everything_and_touches_nothing(bus: Commands) -> N
 
 def may_look(bus: Commands, principal: str, topic: str) -> bool:
     """Whether a principal may read a topic without a group; an empty one may be read if its end may be seen."""
-    config = client(bus, principal, **{"group.id": "hutong.look", "enable.partition.eof": True, "enable.auto.commit": False})
+    config = client(bus, principal, **{"group.id": "hutong.none", "enable.partition.eof": True, "enable.auto.commit": False})
     with Consumer(config) as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
         message = consumer.poll(10)

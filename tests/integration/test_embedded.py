@@ -24,7 +24,9 @@ from hutong.embedded import Wish, down, reset, status, up
 from hutong.embedded.process import processes
 from hutong.errors import ConfigurationError, HutongError
 from hutong.home import Home
+from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
+from hutong.principals import SERVICES
 from hutong.runtime.addresses import forget_gone
 from tests.conftest import RunningBus
 
@@ -66,14 +68,8 @@ def values(home: Home, topic: str) -> list[bytes | None]:
 
 
 def register(home: Home, subject: str) -> int:
-    address = home.address()
-    assert address
-    body = json.dumps({"schema": '{"type": "record", "name": "R", "fields": []}'}).encode()
-    request = urllib.request.Request(  # noqa: S310 - an address of our own
-        f"{address.registry_url}/subjects/{subject}/versions", data=body, headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - an address of our own
-        return int(json.load(response)["id"])
+    registry = Registry.of(Settings.resolve("operator", {"HUTONG_HOME": str(home.root)}))
+    return registry.register(subject, {"type": "record", "name": "R", "fields": []})
 
 
 def subjects(home: Home) -> list[str]:
@@ -122,7 +118,7 @@ def test_stranger_gets_no_answer(bus: RunningBus, changes: dict[str, str]) -> No
 def test_known_principal_without_a_grant_may_nothing(bus: RunningBus) -> None:
     """What no ACL allows is forbidden, also to somebody who has logged in."""
     make_topic(bus.home, "test.forbidden")
-    allowed_nothing = AdminClient(client(bus.home, "services"))
+    allowed_nothing = AdminClient(client(bus.home, "router"))
     with pytest.raises(KafkaException) as refused:
         allowed_nothing.create_topics([NewTopic("test.mine")])["test.mine"].result(timeout=15)
     assert refused.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -161,7 +157,7 @@ def test_everything_listens_on_loopback_alone(bus: RunningBus) -> None:
 def test_passwords_are_in_private_files_only(bus: RunningBus) -> None:
     """Nobody else on the machine can read a password: not in a file, a command line, an environment or a log."""
     secrets = {file.name: file.read_text().strip() for file in bus.home.secrets.iterdir()}
-    assert {"operator", "services"} <= set(secrets)
+    assert {"operator", *SERVICES, "registry-writer"} <= set(secrets)
     for process in processes(bus.home.run):
         seen = Path(f"/proc/{process.pid}/cmdline").read_bytes() + Path(f"/proc/{process.pid}/environ").read_bytes()
         assert not [name for name, password in secrets.items() if password.encode() in seen]

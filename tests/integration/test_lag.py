@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from hutong import Subscription
 from hutong.embedded import up
+from hutong.embedded.process import processes
 from hutong.kafka.compacted import read_all
 from hutong.kafka.control import AGREEMENTS_TOPIC
 from hutong.kafka.registry import Registry
@@ -20,7 +23,7 @@ from hutong.kafka.schemas import WriterSchemas
 from hutong.lag.concern import Concern
 from hutong.lag.look import Onlooker
 from hutong.lag.now import LagNow
-from hutong.lag.pending import NOTHING
+from hutong.lag.pending import NOTHING, Waiting
 from tests.behaviour.line import FI, MOVED
 from tests.conftest import temporary_home
 from tests.integration.ledger import CHANNELS, COMPANY, Ledger, text
@@ -192,13 +195,12 @@ def test_a_transaction_that_nobody_ends_shows_as_a_stable_offset_that_stands(led
     onlooker.close()
 
 
-def concerned(ledger: Ledger) -> Onlooker:
+def concerned(ledger: Ledger, **more: str) -> Onlooker:
     """An onlooker as the monitor makes it, that reads no further ahead than has paid."""
-
     settings = ledger.settings("monitor")
     concern = Concern(WriterSchemas(Registry.of(settings)))
     concern.update(read_all(settings, AGREEMENTS_TOPIC))
-    return Onlooker(settings, concern)
+    return Onlooker(settings, concern, **more)
 
 
 def test_the_monitor_tells_it_on_its_page(ledger: Ledger, start: Start) -> None:
@@ -248,3 +250,46 @@ def test_a_killed_router_has_delivered_what_is_not_waiting(ledger: Ledger, look:
     router.kill()
     # A transaction that it left open is the brokers' to abort; nothing of it is delivered before or after.
     print("waiting after the kill:", ledger.check(look()))
+
+
+def test_a_topic_that_was_made_anew_is_counted_anew(ledger: Ledger) -> None:
+    """Deleted and made again under its name between two looks: what was known of its old records says nothing of the new ones."""
+    topic = f"pub.{COMPANY}"
+    onlooker = concerned(ledger, router_group="hutong.router-that-never-ran")
+
+    def waiting() -> Waiting:
+        return onlooker.look(seconds=5).agreements["companies-to-tax"].delivery
+
+    assert waiting().count >= 200
+    admin = AdminClient(ledger.settings().client())
+    admin.delete_topics([topic])[topic].result(30)
+    hutong(ledger.home, "apply", "--schemas", str(FI))
+    anew = Ledger(ledger.home, number=ledger.number)
+    anew.publish(3)
+    oldest_ms = min(one.timestamp()[1] for one in anew.read(topic))
+    seen = [waiting()]
+
+    def is_counted() -> bool:
+        seen[:] = [waiting()]
+        return seen[0].exact and seen[0].count == 3
+
+    try:
+        await_true(is_counted, "the new topic's events are what waits")
+    finally:
+        assert seen == [Waiting(count=3, oldest_ms=oldest_ms, exact=True)]
+    anew.reader.close()
+    onlooker.close()
+
+
+def test_a_broker_that_is_frozen_is_seen_to_be_away(ledger: Ledger, start: Start) -> None:
+    """It takes connections and answers nothing: the page says so after the first question that is left open."""
+    monitor = start("monitor", "--round-seconds", "0.2").await_ready()
+    await_true(lambda: monitor.metric("hutong_brokers_in_service") == 1, "the page tells of the broker")
+    broker = next(one for one in processes(ledger.home.run) if one.name == "kafka-1")
+    began = time.monotonic()
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        await_true(lambda: monitor.metric("hutong_brokers_in_service") == 0, "the page says that it is away")
+        print(f"a frozen broker is away after {time.monotonic() - began:.1f} s")
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)

@@ -16,9 +16,11 @@ from hutong.embedded import postgres
 from hutong.embedded.postgres import PostgresServer
 from hutong.kafka.clients import KafkaTransport
 from hutong.kafka.settings import Settings
+from hutong.runtime.addresses import known
 from hutong.transport import subject_of
 from tests.behaviour.line import MOVED, collect, move
 from tests.conftest import RunningBus, temporary_home
+from tests.integration.processes import await_true
 from tests.integration.test_straight_line import KafkaLine, routed_bus  # noqa: F401 - a fixture
 
 COUNT, KEYS = 3000, 50
@@ -62,6 +64,8 @@ def test_a_killed_relay_loses_nothing(routed_bus: RunningBus, server: PostgresSe
             while connection.execute("SELECT count(*) FROM hutong_outbox").fetchone() != (0,):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+        # It may have found nothing left to do, and be starting still: then it does not listen to signals yet.
+        await_true(lambda: relays[0].pid in {one.pid for one in known(routed_bus.home)}, "the last relay is at work")
         relays[0].terminate()
         assert relays[0].wait(20) == 0
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import psycopg
@@ -10,6 +12,7 @@ import pytest
 from hutong.embedded import down, postgres, status
 from hutong.errors import HutongError
 from hutong.home import Home
+from tests.integration.processes import await_true
 
 
 def test_databases_are_made_and_kept(own_home: Home) -> None:
@@ -57,3 +60,22 @@ def test_a_lost_password_is_named(own_home: Home) -> None:
     (own_home.secrets / "postgres-main").unlink()
     with pytest.raises(HutongError, match=r"password file .*postgres-main is gone"):
         postgres.start(own_home)
+
+
+def test_the_log_quotes_no_rows(own_home: Home) -> None:
+    """Not those that break a rule, not the value that is none, and not the statement under which a process was killed."""
+    server, number = postgres.start(own_home, attached=True), "11010519491231002X"
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (number text PRIMARY KEY)")
+        connection.execute("INSERT INTO t VALUES (%s)", (number,))
+        for statement in ("INSERT INTO t VALUES (%s)", "SELECT %s::int"):
+            with pytest.raises(psycopg.DataError if "int" in statement else psycopg.IntegrityError):
+                connection.execute(statement, (number,))
+    with psycopg.connect(server.dsn()) as connection:
+        connection.execute(f"SELECT '{number}'".encode())
+        os.kill(connection.info.backend_pid, signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    log = own_home.log / "postgres-main.log"
+    await_true(lambda: "was terminated by signal 9" in log.read_text(), "the server has noticed")
+    assert number not in log.read_text()

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from hutong import Publisher
 from hutong.contracts.framing import frame
 from hutong.contracts.schema import EventSchema
-from hutong.embedded import up
 from hutong.embedded.process import processes
 from hutong.event import Attributes, header
 from hutong.home import Home
@@ -27,36 +26,23 @@ from hutong.kafka.control import AGREEMENTS_TOPIC
 from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
 from tests.behaviour.line import FI, MOVED, move
-from tests.conftest import temporary_home
-from tests.integration.routers import RouterProcess, await_true, hutong
+from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
 
 POPULATION, STATISTICS = "sub.kela.population", "sub.stat.moves-for-statistics"
-
-Start = Callable[..., RouterProcess]
 
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
-    with temporary_home() as home:
-        up(home, attached=True)
-        hutong(home, "apply", "--schemas", str(FI))
+    with bus_with_line() as home:
         yield home
 
 
 @pytest.fixture
-def start(home: Home) -> Iterator[Callable[..., RouterProcess]]:
-    """Starts routers, and ends them whatever happens."""
-    started: list[RouterProcess] = []
-
-    def start(name: str = "a", *flags: str) -> RouterProcess:
-        started.append(RouterProcess(home, name, *flags))
-        return started[-1]
-
-    yield start
-    for router in started:
-        router.stop()
+def start(home: Home) -> Iterator[Start]:
+    with starting(home) as start:
+        yield start
 
 
 def settings(home: Home, principal: str = "operator") -> Settings:

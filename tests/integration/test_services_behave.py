@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 from hutong import Publisher, Subscription
-from hutong.embedded import up
 from hutong.home import Home
 from hutong.kafka.compacted import write
 from hutong.kafka.control import AGREEMENTS_TOPIC
 from tests.behaviour.line import FI, MOVED, collect, move, unique
-from tests.conftest import temporary_home
-from tests.integration.routers import RouterProcess, await_true, hutong
+from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
 from tests.integration.test_router import Load, all_delivered, check_exactly_once, settings, starting_points
 from tests.metrics_page import ACCEPT, check_page
 from tests.spans import Collector, collector, spans_to, use
-
-Start = Callable[..., RouterProcess]
 
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
-    with temporary_home() as home:
-        up(home, attached=True)
-        hutong(home, "apply", "--schemas", str(FI))
+    with bus_with_line() as home:
         yield home
 
 
 @pytest.fixture
 def start(home: Home) -> Iterator[Start]:
-    """Starts routers, and ends them whatever happens."""
-    started: list[RouterProcess] = []
-
-    def start(name: str = "a", *flags: str, **variables: str) -> RouterProcess:
-        started.append(RouterProcess(home, name, *flags, **variables))
-        return started[-1]
-
-    yield start
-    for router in started:
-        router.stop()
+    with starting(home) as start:
+        yield start
 
 
 def test_a_router_ends_in_order_under_load(home: Home, start: Start) -> None:

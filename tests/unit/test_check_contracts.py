@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hutong.contracts.departments import code_problem
+from hutong.principals import RESERVED
 from tests.declaring import Declarations
 
 BENEFIT = "contracts/kela/benefit_decided"
@@ -214,7 +216,7 @@ def test_a_key_must_be_in_every_version_with_a_value(fi: Declarations) -> None:
 
 
 def test_departments_are_checked(fi: Declarations) -> None:
-    """Reserved and doubled codes, a missing head, a contact that is none, and a code that continues another's."""
+    """Reserved and doubled codes, a missing head, and a contact that is none."""
     fi.edit("departments.yaml", "code: thl", "code: operator")
     fi.edit("departments.yaml", "code: vero", "code: kela")
     fi.edit("departments.yaml", "contact: data@dvv.example", "contact: by letter")
@@ -228,10 +230,10 @@ def test_departments_are_checked(fi: Declarations) -> None:
     assert "twice" in problems["departments[2].code"]
 
 
-def test_a_code_that_continues_anothers_is_a_warning(fi: Declarations) -> None:
-    """Consumer groups go by prefix, so nested codes are worth a look."""
-    fi.edit("departments.yaml", "code: om.courts.district", "code: kela.courts")
-    assert any("continues kela's" in warning.problem for warning in fi.reading().warnings)
+@pytest.mark.parametrize("code", [*sorted(RESERVED), "hutong", "hutong.router", "hutong.coordinator.apps"])
+def test_no_department_has_a_name_of_the_bus(code: str) -> None:
+    """Neither a principal of the bus's own, nor a code whose consumer groups would be those of the bus's services."""
+    assert code_problem(code) is not None
 
 
 def test_code_lists_are_checked_and_unused_ones_told_of(fi: Declarations) -> None:

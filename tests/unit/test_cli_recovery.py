@@ -13,15 +13,19 @@ import hutong.cli.explain as explain_command
 import hutong.cli.quarantine as quarantine_command
 import hutong.cli.replay as replay_command
 from hutong.cli import main
+from hutong.cli._quarantine import shown
+from hutong.contracts.framing import frame
+from hutong.contracts.schema import EventSchema
 from hutong.event import header
 from hutong.kafka.topics import REPLAYS_TOPIC
+from hutong.recovery.record import QuarantineRecord
 from hutong.recovery.remedies import REMEDIES
 from tests.recovering import PUB, MemoryBus, delivered, event, park
 from tests.unit.test_routing import grant
 
 ALL = grant("all", [{"field": "id"}])
 MAPPING = grant("mapping", [{"field": "code", "transform": "map", "code_list": "codes"}])
-SECRETS = ("SECRET-KEY", "SECRET-REGION", "SECRET-HEADER")
+SECRETS = ("SECRET-KEY", "SECRET-REGION", "SECRET-HEADER", "11010519491231002X")
 
 
 @pytest.fixture
@@ -29,7 +33,8 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryBus:
     """Three records in quarantine: one that can go through, one that cannot, one for a flow alone."""
     made = MemoryBus(tmp_path, ALL, MAPPING)
     one = event(1, {"region": "SECRET-REGION"}, key="SECRET-KEY")
-    park(made, one._replace(headers=[*one.headers, ("name", b"SECRET-HEADER")]), "no_destination", "all")
+    odd = [("name", b"SECRET-HEADER"), ("11010519491231002X", b"")]
+    park(made, one._replace(headers=[*one.headers, *odd]), "no_destination", "all")
     park(made, event(2, {"code": "zz"}), "transform_failed", "mapping")
     park(made, event(3), "unknown_case")
     for module in (quarantine_command, replay_command, explain_command):
@@ -71,6 +76,17 @@ def test_the_list_counts_and_says_what_is_left(
         "unknown_case": (1, 1),
     }
     assert run(monkeypatch, "quarantine", "list", "--agreement", "all") == 0
+
+
+def test_the_keys_of_a_map_are_masked_as_its_values_are(tmp_path: Path) -> None:
+    """They may be somebody's number; the names of fields stay."""
+    fields = [{"name": "id", "type": "string"}, {"name": "amounts", "type": {"type": "map", "values": "long"}}]
+    facts = {"contract": "x.y.z", "version": 1, "key": ["id"], "sharing": "conditional"}
+    schema = EventSchema({"type": "record", "name": "Z", "namespace": "x.y", "hutong": facts, "fields": fields})
+    value = frame(7) + schema.encode({"id": "a", "amounts": {"11010519491231002X": 1, "王小明": 2}})
+    record = QuarantineRecord.read(park(MemoryBus(tmp_path, ALL), event(1), "internal_error"))
+    masked = shown(record, record.event._replace(value=value), schema, reveal=False)["value"]
+    assert masked == {"id": "***", "amounts": {"key 1": "***", "key 2": "***"}}
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])

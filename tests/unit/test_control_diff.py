@@ -19,13 +19,16 @@ from hutong.control.desired import Desired, Layout, desired
 from hutong.control.diff import difference
 from hutong.control.observed import Observed, SubjectState
 from hutong.control.render import show
+from hutong.control.rights import rights
 from hutong.flows.control import key_name
 from hutong.kafka.resources import Acl, TopicState
+from hutong.principals import SERVICES
 from hutong.transport import Registered
 from tests.declaring import Declarations
 
 MOVES = "agreements/kela/moves-to-benefits.yaml"
 FLOW = "flows/claim-check.yaml"
+TAKEN = ("kela.claim_filed", "vero.income_answered")
 
 
 @pytest.fixture
@@ -53,8 +56,9 @@ def in_step(wanted: Desired) -> Observed:
         },
         subjects={name: state(s.schemas, s.level) for name, s in wanted.subjects.items() if s.contract},
         delivery_ids=ids,
-        users=wanted.principals | {"operator", "services"},
+        users=wanted.principals | {"operator"},
         acls=wanted.acls,
+        quotas=wanted.quotas,
         grants={id_: grant.grant(ids[id_]).to_json() for id_, grant in wanted.grants.items()},
         flows={id_: record.to_json() for id_, record in wanted.flows.items()},
         keys=frozenset(wanted.grants) | {key_name(id_) for id_, record in wanted.flows.items() if record.flow.personal_key},
@@ -90,7 +94,7 @@ def test_an_empty_bus_gets_everything_in_order(fi: Declarations) -> None:
     """Topics first, grants and flows last, so that whoever sees one finds all it speaks of."""
     found = difference(wants(fi.catalogue()), Observed())
     steps = [step for step, _ in itertools.groupby(found.changes, key=lambda change: change.step)]
-    assert steps == ["topic", "schema", "principal", "acl", "key", "agreement", "flow"]
+    assert steps == ["topic", "schema", "principal", "acl", "quota", "key", "agreement", "flow"]
     assert {change.action for change in found.changes} == {"create"}
     assert not found.refusals
     assert found.stays(prune=False) == ()
@@ -117,6 +121,9 @@ def test_topics_follow_contract_and_cluster(fi: Declarations) -> None:
     assert topics["sub.kela.population"].config["retention.ms"] == str(3650 * 86_400_000)
     assert topics["quarantine.dvv.person_moved"].partitions == 1
     assert topics["ctl.agreements"].config["cleanup.policy"] == "compact"
+    assert topics["ctl.replays"].config["cleanup.policy"] == "compact,delete"
+    assert topics["ctl.replays"].config["retention.ms"] == str(1095 * 86_400_000)
+    assert int(topics["ctl.replays"].config["retention.ms"]) > int(topics["quarantine.dvv.person_moved"].config["retention.ms"])
     assert {name.split(".")[0] for name in topics} == {"pub", "sub", "quarantine", "ctl"}
 
 
@@ -133,15 +140,25 @@ def test_access_rules_are_exactly_these(fi: Declarations) -> None:
         "kela may describe topic sub.kela.population",
         "kela may read groups kela.*",
     }
-    assert {str(acl) for acl in acls if acl.principal == "services"} == {
-        *(f"services may {what} topics pub.*" for what in ("read", "describe")),
-        *(f"services may {what} topics {prefix}.*" for what in ("write", "describe") for prefix in ("sub", "quarantine")),
-        *(f"services may {what} topic ctl.{name}" for what in ("read", "describe") for name in ("agreements", "flows")),
-        *(f"services may {what} topics ctl.cases.*" for what in ("read", "write", "describe")),
-        *(f"services may {what} topic pub.kela.question_asked" for what in ("write", "describe")),
-        *(f"services may {what} topic pub.kela.claim_checked" for what in ("write", "describe")),
-        *(f"services may {what} groups hutong.*" for what in ("read", "describe")),
-        *(f"services may {what} transactional ids hutong.*" for what in ("write", "describe")),
+    assert {str(acl) for acl in acls if acl.principal == "router"} == {
+        *(f"router may {what} topics pub.*" for what in ("read", "describe")),
+        *(f"router may {what} topics {prefix}.*" for what in ("write", "describe") for prefix in ("sub", "quarantine")),
+        *(f"router may {what} topic ctl.agreements" for what in ("read", "describe")),
+        *(f"router may {what} groups hutong.router*" for what in ("read", "describe")),
+        "router may describe group hutong.none",
+        *(f"router may {what} transactional ids hutong.router*" for what in ("write", "describe")),
+    }
+    assert {str(acl) for acl in acls if acl.principal == "coordinator"} == {
+        *(f"coordinator may {what} topic ctl.flows" for what in ("read", "describe")),
+        *(f"coordinator may {what} topic ctl.cases.inbox" for what in ("read", "write", "describe")),
+        *(f"coordinator may {what} topic ctl.cases.state" for what in ("read", "write", "describe")),
+        *(f"coordinator may {what} topic pub.{name}" for what in ("read", "describe") for name in TAKEN),
+        *(f"coordinator may {what} topic quarantine.{name}" for what in ("write", "describe") for name in TAKEN),
+        *(f"coordinator may {what} topic pub.kela.question_asked" for what in ("write", "describe")),
+        *(f"coordinator may {what} topic pub.kela.claim_checked" for what in ("write", "describe")),
+        *(f"coordinator may {what} groups hutong.{name}*" for what in ("read", "describe") for name in ("coordinator", "intake")),
+        "coordinator may describe group hutong.none",
+        *(f"coordinator may {what} transactional ids hutong.intake*" for what in ("write", "describe")),
     }
     departments = fi.catalogue().departments
     assert {str(acl) for acl in acls if acl.principal == "monitor"} == {
@@ -149,8 +166,55 @@ def test_access_rules_are_exactly_these(fi: Declarations) -> None:
         *(f"monitor may {what} topic ctl.{name}" for what in ("read", "describe") for name in ("agreements", "replays")),
         *(f"monitor may describe groups {prefix}.*" for prefix in ("hutong", *departments)),
     }
-    assert {acl.principal for acl in acls} == {"services", "monitor", *departments}
-    assert wants(fi.catalogue()).principals == {"monitor", *departments}
+    assert {acl.principal for acl in acls} == {*SERVICES, *departments}
+    assert wants(fi.catalogue()).principals == {*SERVICES, *departments}
+    assert {acl.permission for acl in acls} == {"allow"}
+
+
+def test_a_flow_that_tells_who_had_got_an_event_reads_what_is_published(fi: Declarations) -> None:
+    """Only where a flow keeps the receivers may the coordinator read every contract, and the agreements."""
+    fi.edit(FLOW, "urgent: urgent}", "urgent: urgent, receivers: {path: hetu}}")
+    rules = {str(acl) for acl in rights(fi.catalogue()) if acl.principal == "coordinator"}
+    assert {"coordinator may read topics pub.*", "coordinator may read topic ctl.agreements"} <= rules
+
+
+def test_a_code_that_continues_anothers_has_groups_of_its_own(fi: Declarations) -> None:
+    """Groups go by prefix: what kela may use must not reach those of kela.courts, nor the other way round."""
+    inner = "  - {code: kela.courts, name: {en: Courts}, head: {en: Head of Courts}, contact: data@kela.example}\n"
+    fi.edit("departments.yaml", "departments:\n", f"departments:\n{inner}")
+    wanted = wants(fi.catalogue())
+    assert {str(acl) for acl in wanted.acls if acl.permission == "deny"} == {"kela may not use groups kela.courts.*"}
+    assert {str(acl) for acl in wanted.acls if acl.principal == "kela.courts" and acl.resource == "group"} == {
+        "kela.courts may read groups kela.courts.*"
+    }
+    assert difference(wanted, in_step(wanted)).changes == ()
+    there = in_step(wanted)
+    gone = dataclasses.replace(there, acls=frozenset(acl for acl in wanted.acls if acl.permission == "allow"))
+    (change,) = difference(wanted, gone).changes
+    assert (change.action, change.text, change.prune) == ("create", "kela may not use groups kela.courts.*", False)
+
+
+def test_what_the_services_were_is_taken_off_an_older_bus(fi: Declarations) -> None:
+    """One principal for routers and coordinators, as there was: its rules and then itself go with --prune, and not before."""
+    wanted = wants(fi.catalogue())
+    old = {
+        Acl(principal="services", resource="topic", name="pub.", pattern="prefixed", operation="READ"),
+        Acl(principal="services", resource="topic", name="sub.", pattern="prefixed", operation="WRITE"),
+        Acl(principal="services", resource="group", name="hutong.", pattern="prefixed", operation="READ"),
+        Acl(principal="services", resource="transactional_id", name="hutong.", pattern="prefixed", operation="WRITE"),
+    }
+    there = in_step(wanted)
+    users = there.users - {"router", "coordinator"} | {"services"}
+    found = difference(wanted, dataclasses.replace(there, users=users, acls=wanted.acls | old))
+    assert {(change.step, change.action, change.name) for change in found.due(prune=False)} == {
+        ("principal", "create", "router"),
+        ("principal", "create", "coordinator"),
+    }
+    stays = found.stays(prune=False)
+    assert {acl for change in stays for acl in change.acls} == old
+    (user,) = (change for change in stays if change.step == "principal")
+    assert (user.action, user.name) == ("remove", "services")
+    assert "start them anew first" in user.text
 
 
 def test_the_monitors_rules_go_with_a_department_and_no_others_do(fi: Declarations) -> None:
@@ -415,7 +479,7 @@ def test_the_topics_of_cases_are_there_where_flows_are(fi: Declarations) -> None
     wanted = wants(fi.catalogue())
     assert {name for name in wanted.topics if name.startswith("ctl.")} == {"ctl.agreements", "ctl.replays"}
     assert not any("ctl.cases" in str(acl) or "ctl.flows" in str(acl) for acl in wanted.acls)
-    assert not any(acl.principal == "services" and acl.name.startswith("pub.kela") for acl in wanted.acls)
+    assert not any(acl.principal == "coordinator" for acl in wanted.acls)
 
 
 def test_a_record_of_a_flow_holds_what_it_needs_and_no_more(fi: Declarations) -> None:

@@ -190,6 +190,34 @@ def test_counted_is_what_was_committed(intake: Intake) -> None:
     assert metrics.INTAKE_RECORDS.labels("open")._value.get() - before == 2
 
 
+def test_what_goes_to_quarantine_is_told_once_it_is_there(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+    """Which event, by its place and trace, and why; nothing of its data."""
+    intake.take(intake.requested(loan=""))
+    assert caplog.records == []
+    intake.handler.committed()
+    (line,) = caplog.records
+    assert line.getMessage() == "quarantined"
+    assert line.facts == {  # type: ignore[attr-defined]
+        "reason": "flow_key_missing",
+        "flow": FLOW,
+        "place": f"pub.{REQUESTED}/3/7",
+    }
+
+
+def test_an_event_that_nothing_foresaw_is_told_by_its_place(
+    intake: Intake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes to quarantine, and whoever looks for it finds it."""
+
+    def fails(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(intake.flows.intake), "meant", fails)
+    [(topic, *_, headers)] = intake.take(intake.requested())
+    assert (topic, headers["hutong_reason"]) == (f"quarantine.{REQUESTED}", b"internal_error")
+    assert [one.facts for one in caplog.records] == [{"place": f"pub.{REQUESTED}/3/7"}]  # type: ignore[attr-defined]
+
+
 def test_a_flow_looks_at_what_comes_after_it(intake: Intake) -> None:
     """What was published before its first application opens no case and is no mistake; an answer is always meant for its case."""
     intake.update(flow(), since=100)
@@ -218,7 +246,7 @@ class Control:
     documents: ClassVar[dict[str, bytes]] = {}
     latest: Control
 
-    def __init__(self, _settings: Any, _topic: str, changed: Any) -> None:
+    def __init__(self, _settings: Any, _topic: str, changed: Any, again: Any) -> None:
         self._changed, self.started, self.lost = changed, False, False
         Control.latest = self
 

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from hutong.contracts.schema import EventSchema
 from hutong.contracts.shape import fingerprint
@@ -20,6 +22,7 @@ from hutong.testing import Bus
 from services.coordinator import outbound as module
 from services.coordinator.outbound import Outbound
 from tests.samples import CONTRACT, PERSON_REGISTERED, contract_root, generated, person
+from tests.spans import spans_to
 
 SCHEMA = EventSchema(PERSON_REGISTERED)
 OWNER = "kin.registry"
@@ -104,6 +107,25 @@ def test_it_counts_what_is_confirmed(outbound: Outbound) -> None:
     outbound.flush()
     outbound.flush()
     assert published() == before + 2
+
+
+def test_a_publication_is_a_step_of_its_cases_trace(outbound: Outbound) -> None:
+    """Done when the brokers have it, failed when it is given up; the header names it, so that the router goes on from there."""
+    exporter = InMemorySpanExporter()
+    outbound._spans = spans_to(exporter)
+    outbound.publish(OWNER, emitted(1))
+    assert exporter.get_finished_spans() == ()
+    outbound.flush()
+    outbound.publish(OWNER, replace(emitted(2), traceparent=None))
+    outbound.publish(OWNER, emitted(3))
+    outbound.give_up()
+    first, third = exporter.get_finished_spans()
+    assert (first.name, first.status.status_code) == (f"publish {CONTRACT}", StatusCode.UNSET)
+    assert third.status.status_code == StatusCode.ERROR
+    traces = [dict(headers).get("traceparent", b"").decode() for *_, headers in Sender.made[0].records]
+    trace, parent = str(emitted().traceparent)[:36], str(emitted().traceparent).split("-")[2]
+    assert traces == [f"{trace}{first.context.span_id:016x}-01", "", f"{trace}{third.context.span_id:016x}-01"]
+    assert [f"{one.parent.span_id:016x}" for one in (first, third) if one.parent] == [parent, parent]
 
 
 @pytest.mark.parametrize("trouble", ["refused", "waiting"])

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from hutong.contracts.framing import frame
 from hutong.contracts.schema import EventSchema
@@ -29,6 +31,9 @@ from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.watch import Watch
 from tests.declaring import Declarations
 from tests.integration.loan_flow import FLOW, LAND, OFFICE, REQUESTED, TAX, declare, flow
+from tests.spans import spans_to
+
+SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Registry:
@@ -149,6 +154,43 @@ def test_a_repetition_gives_the_same_ids(line: Line) -> None:
     line.outbound.events.clear()
     line.run(*batch)
     assert line.outbound.events == []
+
+
+def test_a_traced_event_is_received_at_its_case(line: Line) -> None:
+    """Its arrival is the parent of all that the case sends, also later on; given up and done again, it has arrived twice."""
+    exporter = InMemorySpanExporter()
+    line.worker._spans = spans_to(exporter)
+    record = line.opened("1")
+    record = record._replace(headers=[*record.headers, ("traceparent", SAMPLED.encode())])
+    line.outbound.fails = [BrokerUnavailable("away")]
+    with pytest.raises(BrokerUnavailable):
+        line.run(record)
+    line.run(record)
+    line.run(line.clock("1", at_ms=1_000 + 600_000))
+    first, second = exporter.get_finished_spans()
+    assert {first.name, second.name} == {f"receive pub.{REQUESTED}"}
+    assert [one.status.status_code for one in (first, second)] == [StatusCode.ERROR, StatusCode.UNSET]
+    assert second.parent is not None
+    assert f"{second.parent.span_id:016x}" == SAMPLED.split("-")[2]
+    own = f"{SAMPLED[:36]}{second.context.span_id:016x}-01"
+    assert {one.traceparent for one in line.outbound.events} == {own}
+    assert (len(line.emitted("question")) >= 2, len(line.emitted("report"))) == (True, 1)
+
+
+def test_what_is_not_sampled_leaves_no_span_and_what_is_refused_says_why(line: Line) -> None:
+    """The publisher has decided; an answer to no case has failed."""
+    exporter = InMemorySpanExporter()
+    line.worker._spans = spans_to(exporter)
+    unsampled = SAMPLED[:-2] + "00"
+    record, stray = line.opened("1"), line.answered("9", "houses", department=LAND)
+    line.run(
+        record._replace(headers=[*record.headers, ("traceparent", unsampled.encode())]),
+        stray._replace(headers=[*stray.headers, ("traceparent", SAMPLED.encode())]),
+    )
+    assert {one.traceparent for one in line.outbound.events} == {unsampled}
+    assert [(one.name, one.status.description) for one in exporter.get_finished_spans()] == [
+        (f"receive pub.{LAND}.answered", "unknown_case")
+    ]
 
 
 def test_nothing_is_to_be_stored_before_the_brokers_have_what_goes_out(line: Line) -> None:

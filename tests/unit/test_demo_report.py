@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from demo import __main__ as demo
 from demo.account import Committed, Held, Published, settle
 from demo.case_account import CaseAccount
 from demo.figures import masked, percentile, rate_of, sample_lines
@@ -84,6 +87,30 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     assert document["cases"]["refused"] == {"twice": 1}
     assert document["agreements"][0]["latency_ms"] == {"p50": 20, "p99": 20}
     assert NUMBER not in json.dumps(document)
+
+
+@pytest.mark.parametrize(("lose", "code"), [(False, 0), (True, 1)])
+def test_json_is_all_that_a_program_gets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, lose: bool, code: int
+) -> None:
+    """One object on standard output, the same as in the file; what is shown on the way goes to standard error."""
+
+    class Played:
+        def __init__(self, *, console: Console, **_: Any) -> None:
+            self.console = console
+
+        def play(self, *, keep: bool) -> Run:
+            self.console.print("bringing the bus up")
+            return a_run(lose=lose)
+
+    monkeypatch.setattr(demo, "Stage", Played)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("HUTONG_HOME", str(tmp_path))
+    assert demo.main(["--json"]) == code
+    out, err = capsys.readouterr()
+    assert json.loads(out) == json.loads((tmp_path / "demo" / "report.json").read_text("utf-8"))
+    assert (next(iter(json.loads(out))), json.loads(out)["adds_up"]) == ("format", not lose)
+    assert "bringing the bus up" in err
 
 
 @pytest.mark.parametrize(

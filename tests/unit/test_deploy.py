@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hutong.embedded import broker, containers
+from hutong.embedded import broker, containers, registry
 from hutong.kafka.settings import _VARIABLES
 from hutong.runtime.settings import ServiceSettings
 from services.coordinator.settings import CoordinatorSettings
@@ -228,26 +228,42 @@ def test_every_pod_runs_unprivileged_with_probes_and_limits(workload: dict[str, 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_variable_on_kubernetes_is_a_setting(service: str) -> None:
     """What the manifests tell a service it reads; its port is the one that is probed and scraped."""
-    shared = next(one for one in manifests() if one["kind"] == "ConfigMap")["data"]
+    shared = next(one["data"] for one in manifests() if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "hutong")
     workload = next(one for one in workloads() if one["metadata"]["name"] == service)
     [container] = workload["spec"]["template"]["spec"]["containers"]
     told = {variable["name"]: variable for variable in container["env"]}
     assert told.keys() | shared.keys() <= settings_of(service)
     assert told[f"HUTONG_{service.upper()}_PORT"]["value"] == str(container["ports"][0]["containerPort"])
     assert container["args"] == ["run", service]
-    principal = "monitor" if service == "monitor" else "services"
-    assert told["HUTONG_KAFKA_PASSWORD"]["valueFrom"]["secretKeyRef"] == {"name": principal, "key": "password"}
+    assert told["HUTONG_KAFKA_PASSWORD"]["valueFrom"]["secretKeyRef"] == {"name": service, "key": "password"}
     paths = {mount["mountPath"] for mount in container["volumeMounts"]}
     assert shared["HUTONG_HOME"] in paths
     assert str(Path(shared["HUTONG_KAFKA_SSL_CA_LOCATION"]).parent) in paths
 
 
+def test_every_service_has_a_home_of_its_own() -> None:
+    """No two kinds of service share the volume that holds their password."""
+    homes: dict[str, set[str]] = {}
+    for name, service in compose()["services"].items():
+        for mount in service.get("volumes", []):
+            if mount.split(":")[1] == "/var/lib/hutong" and name.split("-")[0] in SERVICES:
+                homes.setdefault(mount.split(":")[0], set()).add(name.split("-")[0])
+    assert homes == {name: {name} for name in SERVICES}
+
+
 def test_the_registry_may_the_same_everywhere() -> None:
-    """Its rules on Kubernetes are those of ``containers``."""
+    """Its rules on Kubernetes are those of ``containers``, and so is who may change schemas."""
     from tests.unit.test_export_strimzi import acls_of
 
     user = next(one for one in manifests() if one["kind"] == "KafkaUser")
     assert acls_of(user) == containers.ACCESS
+    settings = next(one["data"] for one in manifests() if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "registry")
+    told = dict(line.split("=", 1) for line in settings["access.properties"].splitlines())
+    ours = dict(registry.access("x"))
+    for own in ('users."registry-writer"', "plain-text", "algorithm"):  # there the password comes from a secret
+        ours.pop(f"quarkus.security.users.embedded.{own}")
+        told.pop(f"quarkus.security.users.embedded.{own}", None)
+    assert told == ours
 
 
 def test_routers_are_scaled_by_metrics_that_there_are() -> None:

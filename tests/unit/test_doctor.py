@@ -145,6 +145,7 @@ def test_findings_about_the_bus_as_declared() -> None:
         open=[change("acl", "z.z: topic pub.a", "remove")],
         granted=frozenset({"known"}),
         unusable={"known": "its key is not here"},
+        lacking=["known_2"],
         notes=["a rule from elsewhere"],
     )
     assert found(declared.BUS, facts) == [
@@ -153,7 +154,7 @@ def test_findings_about_the_bus_as_declared() -> None:
         ("access", "error", "x.y, x.y: topic pub.a"),
         ("access", "warning", "z.z: topic pub.a"),
         ("access", "warning", "kafka"),
-        ("keys", "error", "known"),
+        ("keys", "error", "known, known_2"),
         ("agreements", "error", "known"),
         ("agreements", "warning", "new"),
     ]

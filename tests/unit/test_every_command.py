@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,7 @@ from tests.declaring import FI
 
 ROOT = Path(__file__).parents[2]
 
-NO_JSON = {
-    "completion": "prints a shell's script",
-    "demo": "hands its arguments to a program of its own, which writes its report to a file",
-}
+NO_JSON = {"completion": "prints a shell's script"}
 
 
 def _walk() -> list[tuple[str, click.Command]]:
@@ -79,6 +77,19 @@ def test_the_demonstration_keeps_the_codes_too(arguments: list[str], code: int) 
         *arguments,
     ]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == code
+
+
+def test_the_demonstration_is_asked_for_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another program does with the option is its own matter; it gets it, with all else that was asked."""
+    became: list[list[str]] = []
+
+    def execv(_: str, command: list[str]) -> None:
+        became.append(command[2:])
+        sys.exit(0)
+
+    monkeypatch.setattr(os, "execv", execv)
+    assert run(monkeypatch, "demo", "--persons", "10", "--json", "--keep") == 0
+    assert became == [["demo", "--json", "--persons", "10", "--keep"]]
 
 
 def test_what_prints_results_prints_them_for_programs_too(commands: list[tuple[str, click.Command]]) -> None:

@@ -34,7 +34,7 @@ def acls_of(user: dict[str, Any]) -> set[Acl]:
     patterns: dict[str, Any] = {"literal": "literal", "prefix": "prefixed"}
     found = set()
     for rule in user["spec"].get("authorization", {}).get("acls", []):
-        assert (rule["type"], rule["host"]) == ("allow", "*")
+        assert rule["host"] == "*"
         resource = rule["resource"]
         for operation in rule["operations"]:
             found.add(
@@ -44,6 +44,7 @@ def acls_of(user: dict[str, Any]) -> set[Acl]:
                     name=resource.get("name", "kafka-cluster"),
                     pattern=patterns[resource.get("patternType", "literal")],
                     operation=re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper(),
+                    permission=rule["type"],
                 )
             )
     return found

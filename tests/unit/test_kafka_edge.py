@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, ThrottleEvent
 
 from hutong import Publisher, Subscription
 from hutong.errors import (
@@ -27,6 +27,7 @@ from hutong.errors import (
 )
 from hutong.home import Home
 from hutong.kafka.admin import Admin
+from hutong.kafka.clients import KafkaSender
 from hutong.kafka.errors import translate
 from hutong.kafka.resources import NewTopic
 from hutong.kafka.settings import Settings
@@ -93,6 +94,27 @@ def test_the_embedded_bus_answers_where_the_environment_does_not(tmp_path: Path)
         Settings.resolve("c.d", {"HUTONG_HOME": str(tmp_path)})
 
 
+def test_the_operator_alone_logs_in_to_the_registry(tmp_path: Path) -> None:
+    """Its password for the registry beside the bus goes nowhere else: not to departments, not to a registry named otherwise."""
+    home, here = Home(root=tmp_path), {"HUTONG_HOME": str(tmp_path)}
+    home.write_bus({"bootstrap_servers": "127.0.0.1:9", "registry_url": "http://127.0.0.1:8/x"})
+    for name in ("operator", "a.b", "registry-writer"):
+        home.write_secret(name, f"of {name}")
+
+    def login(principal: str, **more: str) -> tuple[str | None, str | None]:
+        found = Settings.resolve(principal, here | more)
+        return found.registry_username, found.registry_password and found.registry_password.get_secret_value()
+
+    assert login("operator") == ("registry-writer", "of registry-writer")
+    assert login("a.b") == (None, None)
+    assert login("operator", HUTONG_REGISTRY_URL="http://elsewhere") == (None, None)
+    elsewhere = {"HUTONG_KAFKA_BOOTSTRAP_SERVERS": "k:1", "HUTONG_REGISTRY_URL": "http://elsewhere"}
+    assert login("operator", **elsewhere) == (None, None)
+    # As compose.yaml names it to the job that applies: the password is in the home.
+    assert login("operator", **elsewhere, HUTONG_REGISTRY_USERNAME="registry-writer") == ("registry-writer", "of registry-writer")
+    assert login("operator", HUTONG_REGISTRY_USERNAME="me", HUTONG_REGISTRY_PASSWORD="mine") == ("me", "mine")
+
+
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
@@ -129,6 +151,14 @@ def test_no_broker_is_said_in_time() -> None:
     with pytest.raises(BrokerUnavailable, match="check that the bus is up"):
         subscription.join(3)
     subscription._reader.close()
+
+
+def test_a_full_queue_says_why() -> None:
+    """Whoever was slowed down by the brokers a moment ago is over the quota; else events just come too fast."""
+    sender = KafkaSender(NOWHERE.model_copy(update={"username": "kin.registry"}))
+    assert "wait for confirmations" in sender._why_full()
+    sender._on_throttle(ThrottleEvent("broker", 1, 0.5))
+    assert "kin.registry is over its quota" in sender._why_full()
 
 
 def test_the_import_is_light_and_quick() -> None:

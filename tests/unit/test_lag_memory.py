@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hutong.lag.memory import Losses, Standing
+from hutong.lag.memory import Losses, Restarts, Standing
 from hutong.lag.pending import NOTHING, Waiting
 from hutong.lag.snapshot import AgreementLag, Snapshot
 from services.monitor.promises import Promises
@@ -27,12 +27,23 @@ def test_a_stable_offset_that_moves_does_not_stand() -> None:
 def test_a_loss_is_counted_once() -> None:
     """A group that does not move loses what retention takes, each offset once; where it has gone on, from there."""
     losses = Losses()
-    assert losses.begin("g", PLACE, 5) == 5
+    assert losses.begin("g", PLACE, 5, 10) == 5
     losses.note("g", PLACE, 10, 5)
-    assert losses.begin("g", PLACE, 5) == 10
+    assert losses.begin("g", PLACE, 5, 13) == 10
     losses.note("g", PLACE, 13, 2)
-    assert (losses.of("g", PLACE[0]), losses.begin("g", PLACE, 20)) == (7, 20)
+    assert (losses.of("g", PLACE[0]), losses.begin("g", PLACE, 20, 13)) == (7, 20)
     assert losses.of("h", PLACE[0]) == 0
+    assert losses.begin("g", PLACE, 2, 4) == 2  # of a topic that was made anew, nothing is counted yet
+
+
+def test_a_topic_that_was_made_anew_is_noticed() -> None:
+    """One of its partitions ends before its end of the last look; growth, and a topic that is new, are nothing."""
+    restarts, other = Restarts(), ("sub.x.y", 0)
+    assert restarts.note({PLACE: 7, other: 0}) == frozenset()
+    assert restarts.note({PLACE: 9, other: 1}) == frozenset()
+    assert restarts.note({PLACE: 2, other: 1}) == {PLACE[0]}
+    assert restarts.note({other: 1}) == frozenset()
+    assert restarts.note({PLACE: 2, other: 1}) == frozenset()
 
 
 def lag(name: str, *, oldest_ms: int | None = None, objective: float | None = 60.0, in_force: bool = True) -> AgreementLag:

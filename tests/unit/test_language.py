@@ -22,7 +22,7 @@ from hutong.po import Entry, read_po
 from tests import sentences
 from tests.declaring import FI, Declarations
 
-UNTRANSLATED_ERRORS = 20
+UNTRANSLATED_ERRORS = 3
 """Messages of errors that have no Chinese yet, at most: write the translation with the message, and this number falls."""
 
 ENTRIES = sentences.entries()

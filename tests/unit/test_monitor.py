@@ -173,13 +173,23 @@ def test_lag_tells_what_waits_and_for_how_long(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_lag_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """One agreement by name; losses of its topics alone."""
-    lost = {"g": Group(name="g", members=1, lost={"sub.r.fresh": 3, "sub.r.other": 9})}
+    """One agreement by name; what its own groups have lost, and the routers of its contract, and nobody else."""
+    lost = {
+        "r.app": Group(name="r.app", members=1, lost={"sub.r.fresh": 3, "sub.r.other": 9}),
+        "r.old": Group(name="r.old", members=0, lost={"sub.r.fresh": 7}),  # reads it no more: its loss is of another time
+        "hutong.router": Group(name="hutong.router", members=1, lost={"pub.x.y.changed": 2, "pub.x.y.else": 5}),
+    }
     other = agreement("other")
     code, out, _ = run(snapshot(FRESH, other, groups=lost), monkeypatch, capsys, "--json", "fresh")
     document = json.loads(out)
     assert (code, document["format"]) == (1, 1)
-    assert document["lost_to_retention"] == [{"group": "g", "topic": "sub.r.fresh", "offsets": 3}]
+    assert document["lost_to_retention"] == [
+        {"group": "hutong.router", "topic": "pub.x.y.changed", "offsets": 2},
+        {"group": "r.app", "topic": "sub.r.fresh", "offsets": 3},
+    ]
+    only_others = {"r.old": lost["r.old"], "z.app": Group(name="z.app", members=1, lost={"sub.r.other": 1})}
+    assert run(snapshot(FRESH, other, groups=only_others), monkeypatch, capsys, "fresh")[0] == 0
+    assert run(snapshot(FRESH, other, groups=only_others), monkeypatch, capsys)[0] == 1
     (line,) = document["agreements"]
     assert line["not_delivered"] == {"count": 0, "exact": True, "oldest_seconds": 0.0}
     assert line["not_taken"] == {"r.app": {"count": 5, "exact": True, "oldest_seconds": 2.0}}

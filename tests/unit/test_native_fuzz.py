@@ -32,7 +32,7 @@ def test_mutated_values(corpus: list[Target]) -> None:
 
 
 def test_valid_values_in_rare_forms_are_not_handed_back(corpus: list[Target]) -> None:
-    """Blocks with byte counts, padded decimals and upper-case UUIDs are the extension's too."""
+    """Blocks with byte counts and padded decimals are the extension's too."""
     taken = [
         target.native.native.transcode(key, bytes(5) + body, 1, 1) is not None
         for target in corpus

@@ -66,7 +66,7 @@ def nested(levels: int) -> bytes:
 TAKEN = {
     "empty texts": value(texts=block(SIZE, b"\0" * SIZE)),
     "a block for each text": value(texts=b"\2\0" * (SIZE // 2) + b"\0"),
-    "one key again and again": value(map=block(SIZE // 3, b"\2a\0" * (SIZE // 3))),
+    "a map of as many keys": value(map=block(SIZE // 8, b"".join(b"\x0c%06d\0" % number for number in range(SIZE // 8)))),
     "empty lists of lists": value(grid=block(SIZE, b"\0" * SIZE)),
     "lists of one list of one text": value(grid=block(SIZE // 6, b"\2\2\2x\0\0" * (SIZE // 6))),
     "one list in one list": value(grid=block(1, block(1, block(SIZE // 2, b"\2x" * (SIZE // 2))))),

@@ -46,6 +46,46 @@ def test_a_queue_that_stays_full_is_a_failure(monkeypatch: pytest.MonkeyPatch) -
     writing.producer.purge()
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "shaken"),
+    [
+        ("FAIL", "TxnCoordinator: 10.0.0.1:9092: Disconnected: connection closed by peer (after 90ms in state UP)", True),
+        ("FAIL", "10.0.0.1:9092/1: Disconnected: connection reset by peer (after 2ms in state UP)", True),
+        ("FAIL", "10.0.0.1:9092/1: Disconnected (after 3ms in state AUTH_REQ)", True),
+        ("FAIL", "something that nobody knows", True),
+        ("REQTMOUT", "TxnCoordinator/1: Timed out EndTxnRequest in flight (after 5005ms, timeout #0)", True),
+        ("FAIL", "10.0.0.1:9092/1: Connect to ipv4#10.0.0.1:9092 failed: refused (after 0ms in state CONNECT)", False),
+        ("FAIL", "kafka:9092/bootstrap: Failed to resolve 'kafka:9092' (after 9ms in state TRY_CONNECT)", False),
+        ("GETPID", "Failed to acquire transactional PID from broker TxnCoordinator/1: Not coordinator: retrying", False),
+    ],
+)
+def test_a_connection_that_broke_is_remembered(monkeypatch: pytest.MonkeyPatch, kind: str, text: str, shaken: bool) -> None:
+    """What may have been on its way counts, whatever the words; a broker that is not there does not."""
+
+    class Silent:
+        def __init__(self, _: dict[str, Any], logger: Any) -> None:
+            self._logger = logger
+            self.waiting: list[tuple[str, str]] = []
+
+        def init_transactions(self, *_: Any) -> None:
+            return None
+
+        def poll(self, _: float) -> None:
+            while self.waiting:
+                one, words = self.waiting.pop()
+                self._logger.log(logging.INFO, "%s [%s] %s", one, "a#producer-1", f"[thrd:main]: {words}")
+
+    monkeypatch.setattr(outlet, "Producer", Silent)
+    monkeypatch.setattr(outlet, "sender_of", lambda _: None)
+    monkeypatch.setattr(outlet, "follow", lambda *_: None)
+    settings = Settings(bootstrap_servers=NOBODY, registry_url="http://127.0.0.1:1")
+    writing: Any = Outlet(settings, transactional_id="t", instance="a", transaction_seconds=10, closed={})
+    assert not writing.shaken
+    writing.producer.waiting = [(kind, text)]
+    assert writing.shaken is shaken
+    assert writing.shaken is shaken
+
+
 def sent(plan: Plan, events: int) -> tuple[int, str, Any]:
     """What the extension says of events for a producer whose queue holds one, and that nobody empties."""
     assert extension is not None

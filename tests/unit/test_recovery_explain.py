@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from hutong.agreements.keys import KeyPeriod
 from hutong.errors import ConfigurationError
 from hutong.event import header
 from hutong.memory import MemoryRecord
@@ -67,6 +68,17 @@ def test_a_row_is_told_in_words() -> None:
         "rows[0]: code is not at most b",
         "rows[0]: the condition 'region != code' does not hold",
     ]
+
+
+def test_rows_are_judged_without_the_agreements_own_key() -> None:
+    """Whoever asks may not have it; and what it is known by would not fit another."""
+    one = grant("one", [{"field": "id"}], rows=(CONDITIONS[0],))
+    keyed = one.model_copy(
+        update={"pseudonym_keys": (KeyPeriod(name="one", fingerprint="0" * 16), KeyPeriod(name="one_2", from_ms=1))}
+    )
+    for each in (one, keyed):
+        assert list(rows_that_fail(each, record({"region": "13"}), {7: V1}.get, NOW)) == ["rows[0]: region is not 14"]
+        assert list(rows_that_fail(each, record({"region": "14"}), {7: V1}.get, NOW)) == []
 
 
 def published(bus: MemoryBus, one: Any) -> str:

@@ -122,7 +122,7 @@ def test_the_ledger_is_what_its_records_say(tmp_path: Path) -> None:
     record = QuarantineRecord.read(park(bus, event(1), "unknown_schema"))
     other = QuarantineRecord.read(park(bus, event(2), "no_destination", "all"))
     entries = [
-        *ledger.deliver("all", "an/id", record.source, "quarantine-1"),
+        *ledger.deliver("all", record.event_id, record.source, "quarantine-1"),
         *ledger.settle(record, "quarantine-1"),
         *ledger.fail(other, "no_destination", "quarantine-1"),
         *ledger.run("quarantine-1", author, kind="quarantine", status="done"),
@@ -132,6 +132,16 @@ def test_the_ledger_is_what_its_records_say(tmp_path: Path) -> None:
     assert again == ledger
     assert (again.is_settled(record), again.is_settled(other), again.attempts(other).times) == (True, False, 1)
     assert again.runs["quarantine-1"]["why"] == "ticket 17"
+
+
+def test_the_ledger_holds_no_id_that_may_be_somebodys_number(tmp_path: Path) -> None:
+    """A delivery of an event with an application's own id is known by the event's place, after a restart too."""
+    bus, ledger, own = MemoryBus(tmp_path, ALL), Ledger(), "11010519491231002X/7"
+    parked = park(bus, event(1, id=own), "no_destination", "all")
+    entries = ledger.deliver("all", own, QuarantineRecord.read(parked).source, "quarantine-1")
+    assert own not in str(entries)
+    for known in (ledger, Ledger.read(dict(entries))):
+        assert look(bus, parked, known, done=known.done).counts() == {Outcome.DONE: 1}
 
 
 def test_a_ledger_of_another_version_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hutong.home import Home
 from hutong.kafka.chunk import PolledChunk
 from hutong.kafka.control import ControlTopic
 from hutong.kafka.schemas import WriterSchemas
+from hutong.kafka.settings import Settings
 from hutong.transcode.native.transcoder import extension
 from services.router.account import Account
 from services.router.handler import Router
@@ -216,6 +218,17 @@ def test_made_up_ids_spoil_nothing_and_cost_little(tmp_path: Path) -> None:
     assert handle(made, good()) == []  # known at once: routed, and granted to nobody
 
 
+def test_an_id_that_was_made_up_and_is_registered_later_is_known_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next version may get it: its events are routed within a second or two of that."""
+    now = [100.0]
+    monkeypatch.setattr("hutong.kafka.schemas.time", SimpleNamespace(monotonic=lambda: now[0]))
+    made, _, registry = router(tmp_path, schemas={})
+    assert handle(made, good())[0][2]["hutong_reason"] == b"unknown_schema"
+    registry.schemas[7] = V1.schema
+    now[0] += 1.5
+    assert handle(made, good()) == []
+
+
 def test_an_agreement_that_cannot_be_read_quarantines_its_events(tmp_path: Path) -> None:
     """A grant written by a newer version is not taken for "no agreement"."""
     one = grant("all", [{"field": "id"}])
@@ -283,6 +296,7 @@ def test_repeated_headers_do_not_slip_past_the_check(tmp_path: Path) -> None:
 
 def test_a_control_topic_that_is_not_followed_stops_the_line() -> None:
     """A change that cannot be taken over makes the router wait: it must not deliver under agreements that may be revoked."""
-    topic = ControlTopic(None, "ctl.agreements", lambda _: None)  # type: ignore[arg-type] - it is never started
+    nowhere = Settings(bootstrap_servers="nowhere:1", registry_url="http://nowhere")
+    topic = ControlTopic(nowhere, "ctl.agreements", lambda _: None)
     with pytest.raises(Exception, match="is not followed"):
         topic.check()

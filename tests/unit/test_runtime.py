@@ -236,6 +236,7 @@ def line_of(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 
 def test_logs_are_json_from_the_level_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown level is told, and is no reason to be silent."""
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     try:
         logs.configure("tester", {"HUTONG_LOG_LEVEL": "warning"})
         logging.getLogger("hutong").info("not told")
@@ -246,6 +247,41 @@ def test_logs_are_json_from_the_level_that_was_asked_for(capsys: pytest.CaptureF
         assert "HUTONG_LOG_LEVEL" in str(line_of(capsys)["message"])
     finally:
         logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+
+
+_FALLS = """
+import sys, threading
+from hutong.runtime.logs import configure
+
+def fall():
+    raise ValueError("11010519491231002X")
+
+class Falls:
+    def __del__(self):
+        fall()
+
+configure("tester")
+thread = threading.Thread(target=fall, name="worker")
+thread.start()
+thread.join()
+Falls()
+fall()
+"""
+
+
+def test_an_error_that_nobody_has_caught_is_told_without_its_text() -> None:
+    """In the main thread, in another one, and where Python cannot raise it: its text may quote the value that caused it."""
+    ended = subprocess.run([sys.executable, "-c", _FALLS], capture_output=True, text=True, check=False, timeout=60)
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert ended.returncode == 1
+    assert [(line["level"], line["exception"], line.get("thread")) for line in lines] == [
+        ("error", "ValueError", "worker"),
+        ("error", "ValueError", None),
+        ("critical", "ValueError", None),
+    ]
+    assert all(line["at"] for line in lines)
+    assert "11010519491231002X" not in ended.stderr
 
 
 @given(

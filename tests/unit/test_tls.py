@@ -247,7 +247,7 @@ def test_parts_with_an_expired_certificate_are_stopped_and_no_others(tmp_path: P
 def test_passwords_of_brokers_are_in_no_setting_but_their_own() -> None:
     """The settings name two principals' passwords and no other's."""
     node = broker.Place(id=1, host="k", port=1, controller_port=2)
-    passwords = {broker.BROKER: "one-of-these", broker.CONTROLLER: "another", broker.OPERATOR: "never"}
+    passwords = {broker.BROKER: "one-of-these", broker.CONTROLLER: "another", "operator": "never"}
     text = broker.properties(broker.settings([node], node, listen="127.0.0.1", data="/d", passwords=passwords, tls=None))
     assert text.count("one-of-these") == 1
     assert text.count("another") == 2

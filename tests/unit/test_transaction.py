@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from hutong.kafka import transaction
 from hutong.kafka.chunk import PolledChunk
 from hutong.kafka.settings import Settings
 from hutong.kafka.transaction import TransactionalStep
+from hutong.kafka.unreadable import UnreadableBatch
 
 
 class Event:
@@ -42,6 +46,7 @@ class Inlet:
         self.generation = 1
         self.rewound: list[set[tuple[str, int]]] = []
         self.reads = 0
+        self.unreadable: list[UnreadableBatch] = []
 
     def first(self, most: int) -> PolledChunk:
         self.reads += 1
@@ -51,6 +56,14 @@ class Inlet:
 
     def undisturbed(self, _: PolledChunk) -> bool:
         return self.reads != self.disturbed_at
+
+    @property
+    def is_stopped(self) -> bool:
+        return bool(self.unreadable)
+
+    def stopping(self) -> list[UnreadableBatch]:
+        found, self.unreadable = self.unreadable, []
+        return found
 
     def metadata(self) -> bytes:
         return b"CGMDv2:" + self.generation.to_bytes(4, "little", signed=True)
@@ -67,8 +80,12 @@ class Outlet:
     def __init__(self, *_: Any, **__: Any) -> None:
         self.did: list[Any] = []
         self.fails: dict[str, KafkaError] = {}
-        self.producer = self
+        self.shaken = self.is_outdated = False
         self.made.append(self)
+
+    @property
+    def producer(self) -> Outlet:
+        return self
 
     def _do(self, name: str, value: Any = None) -> None:
         if name in self.fails:
@@ -87,7 +104,8 @@ class Outlet:
     def produce(self, *_: Any) -> None:
         self._do("produce")
 
-    def send_offsets_to_transaction(self, positions: Any, _: Any) -> None:
+    def send_offsets_to_transaction(self, positions: Any, _: Any, seconds: float) -> None:
+        assert seconds >= 0, "for no longer than the brokers keep the transaction open"
         self._do("offsets", [(p.topic, p.partition, p.offset) for p in positions])
 
     def commit_transaction(self, _: float) -> None:
@@ -131,6 +149,7 @@ class Line:
             handle=self.handled.handle,
             batch_events=100_000,
             transaction_seconds=10,
+            pass_by=lambda _, output: output.produce("quarantine.t", None, None, []),
         )
         self.inlet: Any = self.step._inlet
 
@@ -214,6 +233,60 @@ def test_no_offsets_without_a_generation(line: Line, later: bool) -> None:
     assert line.step._unsettled == {("pub.t", 0)}
 
 
+def test_a_batch_that_cannot_be_unpacked_is_passed_by(line: Line) -> None:
+    """Noted, and the position behind it stored, in one transaction; the reading end goes on from there."""
+    line.inlet.unreadable = [UnreadableBatch(place=("pub.t", 2), first=7, last=9)]
+    assert line.step.step()
+    assert line.outlet.did == ["begin", "produce", ("offsets", [("pub.t", 2, 10)]), "commit"]
+    assert (line.handled.began, line.inlet.reads) == (1, 0)
+    line.inlet.chunks = [chunk(3)]
+    assert line.step.step()
+    assert line.inlet.rewound == [{("pub.t", 2)}]
+    assert line.handled.chunks == [3]
+
+
+def test_such_batches_without_end_leave_time_for_the_others(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a look that took a second there is none for four; other partitions' events go on meanwhile."""
+    now = [100.0]
+    monkeypatch.setattr("hutong.kafka.transaction.time.perf_counter", lambda: now[0])
+    batch = UnreadableBatch(place=("pub.t", 2), first=7, last=9)
+
+    def stopping() -> list[UnreadableBatch]:
+        now[0] += 1.0
+        return [batch]
+
+    monkeypatch.setattr(line.inlet, "stopping", stopping)
+    line.inlet.unreadable = [batch]
+    line.inlet.chunks = [chunk(3), chunk(3)]
+    assert line.step.step()
+    assert (line.handled.chunks, now) == ([], [101.0])
+    assert line.step.step()
+    now[0] += 3.9
+    assert line.step.step()
+    assert (line.handled.chunks, now) == ([3, 3], [104.9])
+    now[0] += 0.2
+    assert line.step.step()
+    assert line.handled.chunks == [3, 3]
+    assert now[0] > 106
+
+
+@pytest.mark.parametrize("fails", ["commit", "generation"])
+def test_a_batch_is_not_passed_by_halfway(line: Line, fails: str) -> None:
+    """Where the transaction fails, the batch is found again."""
+    line.inlet.unreadable = [UnreadableBatch(place=("pub.t", 2), first=7, last=9)]
+    if fails == "generation":
+        line.inlet.generation = -1
+        assert not line.step.step()
+    else:
+        line.step._outlet = Outlet()  # type: ignore[assignment]
+        line.outlet.fails["commit"] = KafkaError(KafkaError._STATE, txn_requires_abort=True)
+        with pytest.raises(BrokerUnavailable):
+            line.step.step()
+    assert line.outlet.did[-1] == "abort"
+    line.step.step()
+    assert line.inlet.rewound == [{("pub.t", 2)}]
+
+
 def test_a_handler_that_cannot_go_on_aborts(line: Line) -> None:
     """An outage of the registry: nothing of the batch is visible, and it comes again."""
     line.inlet.chunks = [chunk(3)]
@@ -248,6 +321,65 @@ def test_an_unknown_outcome_costs_the_producer(line: Line) -> None:
     assert len(Outlet.made) == 2
     assert line.inlet.rewound == [{("pub.t", 0)}]
     assert line.step.outcomes == {"committed": 2, "aborted": 0, "unknown": 1}
+
+
+def test_a_producer_that_is_thrown_away_is_gone_at_once(line: Line) -> None:
+    """Not when garbage is collected next, which a router puts off: it would go on trying to end its transaction."""
+    line.inlet.chunks = [chunk(3), chunk(3)]
+    line.step.step()
+    line.outlet.fails["commit"] = KafkaError(KafkaError._TIMED_OUT)
+    gc.disable()
+    try:
+        with suppress(BrokerUnavailable):
+            line.step.step()
+        thrown_away = weakref.ref(Outlet.made.pop())
+        assert thrown_away() is None
+    finally:
+        gc.enable()
+    assert line.step.outcomes["unknown"] == 1
+
+
+def test_a_commit_that_timed_out_is_not_aborted_by_its_producer(line: Line) -> None:
+    """Though the client says that it may: its EndTxn can still come, and would commit what that producer does next."""
+    line.inlet.chunks = [chunk(3), chunk(3), chunk(3)]
+    line.step.step()
+    line.outlet.fails["commit"] = KafkaError(KafkaError._TIMED_OUT, "timed out", False, False, True)
+    with pytest.raises(BrokerUnavailable):
+        line.step.step()
+    assert "abort" not in line.outlet.did
+    assert line.step.step()
+    assert len(Outlet.made) == 2
+    assert line.step.outcomes == {"committed": 2, "aborted": 0, "unknown": 1}
+
+
+def test_another_password_takes_another_producer(line: Line) -> None:
+    """Between two transactions, rather than that it is told in the middle of one."""
+    line.inlet.chunks = [chunk(3), chunk(3, 3)]
+    assert line.step.step()
+    line.outlet.is_outdated = True
+    assert line.step.step()
+    assert len(Outlet.made) == 2
+    assert line.step.outcomes == {"committed": 2, "aborted": 0, "unknown": 0}
+
+
+@pytest.mark.parametrize("aborts", [False, True])
+def test_a_connection_that_broke_costs_the_producer(line: Line, aborts: bool) -> None:
+    """However well the transaction ended: its EndTxn was perhaps sent twice, and the first may come in the next one."""
+    line.inlet.chunks = [chunk(3), chunk(3), chunk(3, 3)]
+    line.step.step()
+    line.outlet.shaken = True
+    line.handled.error = RegistryUnavailable("away") if aborts else None
+    if aborts:
+        with pytest.raises(RegistryUnavailable):
+            line.step.step()
+    else:
+        assert line.step.step()
+    line.handled.error = None
+    assert len(Outlet.made) == 1
+    assert line.step.step()
+    assert len(Outlet.made) == 2
+    assert line.inlet.rewound == ([{("pub.t", 0)}] if aborts else [])
+    assert line.step.outcomes == {"committed": 2 + (not aborts), "aborted": int(aborts), "unknown": 0}
 
 
 @pytest.mark.parametrize(
@@ -293,6 +425,15 @@ def test_two_of_one_name_end(line: Line) -> None:
             _fenced(line)
     with pytest.raises(Fenced, match="another router"):
         _fenced(line)
+
+
+def test_transactions_that_took_too_long_are_no_other_router(line: Line) -> None:
+    """The brokers fence those too; a machine that is too busy for a while must not end its router."""
+    line.inlet.chunks = [chunk(3) for _ in range(8)]
+    line.step._transaction_seconds = 0
+    for _ in range(8):
+        with pytest.raises(BrokerUnavailable):
+            _fenced(line)
 
 
 def _fenced(line: Line) -> None:

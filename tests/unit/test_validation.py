@@ -30,6 +30,8 @@ def inner(**changes: Any) -> dict[str, Any]:
         ({"number": "x"}, "number", "pattern"),
         ({"number": "A-1 "}, "number", "pattern"),
         ({"surname": "x"}, "surname", "unknown_field"),
+        ({"11010519491231002X": "x"}, "?", "unknown_field"),
+        ({"王小明": "x"}, "?", "unknown_field"),
         (inner(sex="OTHER"), "person.sex", "enum"),
         (inner(born="1949-12-31"), "person.born", "type"),
         (inner(born=datetime(1949, 12, 31)), "person.born", "type"),
