@@ -86,7 +86,7 @@ def home() -> Iterator[Home]:
         yield home
 
 
-@pytest.fixture(scope="module", params=["sample", "made up"])
+@pytest.fixture(scope="module", params=["sample", pytest.param("made up", marks=pytest.mark.long)])
 def stage(request: pytest.FixtureRequest, home: Home, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """One set after the other on the same bus: what the first one left behind must be gone."""
     schemas = SAMPLE if request.param == "sample" else invent(tmp_path_factory.mktemp("made-up"), SEED)
@@ -263,6 +263,7 @@ def test_a_rule_by_hand_is_found(stage: Stage) -> None:
         admin.delete_acls([rule])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["made up"], indirect=True)
 def test_a_bus_whose_services_were_one_principal(stage: Stage) -> None:
     """As an earlier version left it: apply makes the router's own principal, --prune takes the common one away, rules stay."""

@@ -94,6 +94,7 @@ def test_a_registry_outage_makes_it_wait(bus: Bus, start: Start) -> None:
         assert coordinator.process.poll() is None
 
 
+@pytest.mark.long
 def test_one_that_sleeps_and_wakes_changes_nothing(bus: Bus, start: Start) -> None:
     """A coordinator that is stopped in the middle of its work, beyond its session, comes back to cases that are others' now."""
     first, second = start("a").await_ready(), start("b").await_ready()

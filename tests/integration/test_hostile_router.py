@@ -25,7 +25,7 @@ from tests.fuzz.mutations import mutated
 from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
 from tests.integration.test_router import POPULATION, STATISTICS, ends, read, settings
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 _RECORDS = 4_000
 _SEED = 20_261_130

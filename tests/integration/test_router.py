@@ -132,6 +132,7 @@ def starting_points(home: Home) -> dict[str, dict[int, int]]:
     return {topic: ends(home, topic) for topic in (POPULATION, STATISTICS)}
 
 
+@pytest.mark.long
 def test_killed_routers_lose_and_repeat_nothing(home: Home, start: Start) -> None:
     """Two routers under load, killed (SIGKILL) at random moments and started again: every event once, in order per key."""
     seed = random.randrange(2**32)
@@ -156,6 +157,7 @@ def all_delivered(home: Home, load: Load, since: dict[str, dict[int, int]]) -> b
     return all(wanted <= set(ids(read(home, topic, offsets))) for topic, offsets in since.items())
 
 
+@pytest.mark.long
 def test_routers_that_come_and_go_lose_and_repeat_nothing(home: Home, start: Start) -> None:
     """Joining and leaving under load moves partitions between routers without a gap or a repetition."""
     since = starting_points(home)

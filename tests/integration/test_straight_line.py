@@ -15,6 +15,7 @@ from typing import Any
 
 import fastavro
 import pytest
+from pydantic import SecretStr
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from hutong import Publisher, Subscription
@@ -114,7 +115,7 @@ def line(routed_bus: RunningBus) -> Line:
 def test_a_wrong_password_is_said(routed_bus: RunningBus) -> None:
     """Publisher and subscription name the setting, and do not wait for a time-out of minutes."""
     right = Settings.resolve("dvv", routed_bus.environment)
-    wrong = right.model_copy(update={"password": type(right.password)("no")})  # type: ignore[misc,call-arg]
+    wrong = right.model_copy(update={"password": SecretStr("no"), "password_file": None})
     publisher = Publisher("dvv", settings=wrong)
     handle = publisher.publish(move(1), MOVED)
     with pytest.raises(NotAuthorised, match="HUTONG_KAFKA_PASSWORD"):

@@ -60,7 +60,7 @@ def send_bombs(home: Home, partition: int, count: int) -> list[tuple[int, int]]:
     return sorted(places)
 
 
-@pytest.mark.parametrize("native", ["1", "0"], ids=["fast lane", "python"])
+@pytest.mark.parametrize("native", ["1", pytest.param("0", marks=pytest.mark.long)], ids=["fast lane", "python"])
 def test_what_nobody_can_unpack_is_quarantined_and_the_line_moves_on(home: Home, start: Start, native: str) -> None:
     """Events before and behind it arrive, on its partition and on others, each once; what is lost is known by its place."""
     since, quarantined = ends(home, STATISTICS), ends(home, QUARANTINE)

@@ -30,7 +30,7 @@ class BrokerKilled:
     name = "broker-killed"
     says = "SIGKILL of the only broker"
     times = 3
-    short_times = 1
+    short_times = 0
     brokers = 1
 
     def strike(self, world: World, random: Random) -> None:
