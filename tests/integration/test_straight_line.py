@@ -15,8 +15,8 @@ from typing import Any
 
 import fastavro
 import pytest
-from pydantic import SecretStr
 from confluent_kafka import Consumer, Producer, TopicPartition
+from pydantic import SecretStr
 
 from hutong import Publisher, Subscription
 from hutong.errors import BrokerUnavailable, NotAuthorised
