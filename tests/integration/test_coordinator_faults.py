@@ -58,6 +58,7 @@ def test_killed_coordinators_ask_and_report_once(bus: Bus, start: Start) -> None
     check_once(bus, set(numbers))
 
 
+@pytest.mark.long
 def test_another_takes_over_a_killed_ones_cases(bus: Bus, start: Start) -> None:
     """The cases of a killed coordinator go on with the other one in less than 15 seconds."""
     first = start("a").await_ready()
@@ -76,6 +77,7 @@ def test_another_takes_over_a_killed_ones_cases(bus: Bus, start: Start) -> None:
     assert seconds < 15
 
 
+@pytest.mark.long
 def test_a_registry_outage_makes_it_wait(bus: Bus, start: Start) -> None:
     """Without the registry a new coordinator can read nothing: it says so, and goes on when the registry is back."""
     with bus.publisher(OFFICE) as publisher:

@@ -56,7 +56,8 @@ def ends(home: Home, topic: str) -> dict[int, int]:
 
 
 def read(home: Home, topic: str, since: dict[int, int]) -> list[Any]:
-    """Everything that a read_committed reader sees from these offsets to the end of the topic."""
+    """Everything that a read_committed reader sees from these offsets to where the topic ends now, also while it grows."""
+    limits = ends(home, topic)
     config = {
         "group.id": "t.read",
         "isolation.level": "read_committed",
@@ -70,9 +71,10 @@ def read(home: Home, topic: str, since: dict[int, int]) -> list[Any]:
         while open_partitions:
             message = consumer.poll(15)
             assert message is not None, f"{topic} has no end"
-            if message.error():
+            beyond = message.offset() >= limits[message.partition()]
+            if message.error() or beyond:
                 open_partitions.discard(message.partition())
-            else:
+            elif message.partition() in open_partitions:
                 found.append(message)
     return found
 
