@@ -41,8 +41,8 @@ else
 	@# What became of each test is noted: the last step asks whether those that docs/threat-model.md names ran and passed.
 	@rm -f .venv/outcomes
 	@$(BIN)/python -m pytest -q -n auto --dist loadscope --outcomes .venv/outcomes tests/unit tests/behaviour
-	@# Each file has a bus of its own; they wait more than they work. The longest come first, so that none is left to the end alone.
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --outcomes .venv/outcomes $(if $(LONG),-m "") \
+	@# Each file has a bus of its own. The longest come first, so that none is left to the end alone.
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --outcomes .venv/outcomes $(if $(LONG),-m "") \
 	   tests/integration/test_torture.py tests/e2e tests/integration/test_coordinator_faults.py tests/integration
 	@$(BIN)/python -m tests.threats --outcomes .venv/outcomes $(if $(LONG),--long)
 endif

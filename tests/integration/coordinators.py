@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hutong import Publisher
 from hutong.decoding import Decoder
@@ -55,7 +56,14 @@ class Bus:
         """Where each partition of a topic ends."""
         with Consumer(self.settings().client() | {"group.id": "t.ends"}) as consumer:
             partitions = consumer.list_topics(topic, 10).topics[topic].partitions
-            return {one: consumer.get_watermark_offsets(TopicPartition(topic, one), 10)[1] for one in partitions}
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    return {one: consumer.get_watermark_offsets(TopicPartition(topic, one), 10)[1] for one in partitions}
+                except KafkaException:  # of a broker that came back a moment ago, and does not lead its partitions yet
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
 
     def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[Any]:
         """All committed records of a topic, from some offsets on."""

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from hutong.cli import main
 from hutong.doctor import cluster
 from hutong.embedded import up
-from hutong.embedded.process import processes
+from hutong.embedded.process import Process, processes
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import write
@@ -152,16 +152,22 @@ def test_a_wrong_password_is_told(ward: Ward, capsys: pytest.CaptureFixture[str]
         home.write_secret("operator", kept)
 
 
+def kill(process: Process) -> None:
+    """End it without warning, and wait for its last thread."""
+    process.signal(signal.SIGKILL)
+    await_true(lambda: not process.alive, f"{process.name} is dead")
+
+
 def test_parts_that_were_killed_are_told(ward: Ward, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """First the registry, then the broker too: each is told of with its remedy, and everything else is still examined."""
     monkeypatch.setattr("hutong.kafka.admin._REACH_SECONDS", 2.0)  # of ten: how long a dead broker is waited for
     running = {one.name: one for one in processes(ward.home.run)}
-    running["registry"].signal(signal.SIGKILL)
+    kill(running["registry"])
     found = ward.findings(capsys)
     assert {("orphans", "error"), ("registry", "error")} <= set(found)
     assert found["orphans", "error"]["where"] == "registry"
     assert "`hutong up`" in found["orphans", "error"]["remedy"]
-    running["kafka-1"].signal(signal.SIGKILL)
+    kill(running["kafka-1"])
     found = ward.findings(capsys)
     assert {("orphans", "error"), ("kafka", "error")} <= set(found)
     assert "no broker at" in found["kafka", "error"]["what"]

@@ -25,6 +25,7 @@ from hutong.embedded.postgres import PostgresServer
 from hutong.errors import BrokerUnavailable, ConfigurationError, ContractViolation, DatabaseUnavailable
 from hutong.testing import Bus
 from hutong.transport import Limits
+from tests.behaviour.line import eventually
 from tests.conftest import temporary_home
 from tests.samples import CONTRACT, PERSON_REGISTERED, contract_root, generated, person
 
@@ -217,8 +218,7 @@ def test_several_relays_share_the_work_and_keep_the_order(connect: Connect, bus:
             if i % 10 == 9:
                 connection.commit()
             if i == 700:
-                time.sleep(1.2)  # long enough for the buckets to be shared
-                assert all(0 < len(one._held) < outbox.BUCKETS for one in relays)
+                shared = eventually(lambda: all(0 < len(one._held) < outbox.BUCKETS for one in relays))
     deadline = time.monotonic() + 30
     while left(connect) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -228,6 +228,7 @@ def test_several_relays_share_the_work_and_keep_the_order(connect: Connect, bus:
     for one in relays:
         one.close()
     assert problems == []
+    assert shared
     events = [(data["number"], int(data["tags"][0])) for _, data in bus.published(CONTRACT)]
     assert len(events) == 1500
     for key in range(20):

@@ -49,7 +49,7 @@ TOPICS = {
 AGREEMENT = f"agreements/vero/{PAIRS}.yaml"
 SECOND, ANY = "size(members[1].languages)", "size(members)"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

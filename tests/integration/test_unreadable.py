@@ -18,7 +18,7 @@ from tests.behaviour.line import MOVED, move
 from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
 from tests.integration.test_router import STATISTICS, ends, ids, read
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 TOPIC, QUARANTINE = f"pub.{MOVED}", f"quarantine.{MOVED}"
 

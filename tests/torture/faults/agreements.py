@@ -90,7 +90,7 @@ class CutOff:
     name = "agreement-revoked-unheard"
     says = "an agreement revoked while a router cannot reach the topic that says so, and can reach all others"
     times = 2
-    short_times = 1
+    short_times = 0
     brokers = 1
 
     is_control = False

@@ -46,7 +46,7 @@ class LateEnd:
     name = "endtxn-late"
     says = "an EndTxn held back past the next begin, by a proxy"
     times = 6
-    short_times = 2
+    short_times = 1
     brokers = 1
     is_control = False
 

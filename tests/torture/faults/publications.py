@@ -62,7 +62,7 @@ class WriterKilled:
     name = "writer-killed"
     says = "SIGKILL of a publishing process in the middle of its work; another goes on with the same persons"
     times = 5
-    short_times = 1
+    short_times = 0
     brokers = 1
 
     def strike(self, world: World, random: Random) -> None:

@@ -35,7 +35,7 @@ class _SubscriberFault:
     recipient: str
     channel: str
     times = 3
-    short_times = 1
+    short_times = 0
     brokers = 1
 
     def prepare(self, world: World) -> None:
