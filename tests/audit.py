@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from hutong.embedded.jars import distributions
 from tests.locks import crates, requirements
 
-__all__ = ["Locked", "ask", "everything", "main"]
+__all__ = ["CRATES", "Locked", "ask", "everything", "main"]
 
 SERVICE = "https://api.osv.dev"
+CRATES = ".".join(("crates", "io"))  # as OSV calls them
 _MOST = 1000  # questions in one request, as the service says
 _SECONDS = 30
 
@@ -40,9 +41,6 @@ class Locked:
 
     def __str__(self) -> str:
         return f"{self.ecosystem} {self.name} {self.version}"
-
-
-CRATES = ".".join(("crates", "io"))  # as OSV calls them
 
 
 def everything() -> Iterator[Locked]:
