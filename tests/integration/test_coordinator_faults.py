@@ -172,6 +172,7 @@ def start_again(bus: Bus) -> None:
             return
 
 
+@pytest.mark.long
 def test_the_broker_dies_and_comes_back(bus: Bus, start: Start) -> None:
     """Its process killed in the middle of the work and started again: every case closes, with the coordinator or its next one."""
     coordinator = start().await_ready()
