@@ -13,6 +13,7 @@ from hutong.embedded.state import load
 from hutong.errors import BrokerUnavailable
 from hutong.kafka.admin import Admin
 from hutong.kafka.clock import Clock, broker_clock
+from hutong.kafka.groups import Groups
 from hutong.kafka.lookout import Lookout
 from hutong.kafka.settings import Settings
 from hutong.kafka.stalled import Stalled, stalled
@@ -72,7 +73,8 @@ def look(context: Context) -> Kafka:
         (name, partition) for name, parts in cluster.partitions.items() if name.startswith(_PREFIXES) for partition in parts
     ]
     state = load(context.home) if "127.0.0.1" in settings.bootstrap_servers else None
-    groups = lookout.members(_ours(lookout.groups(), cluster.partitions))
+    with Groups(settings) as asked:
+        groups = asked.members(_ours(asked.names(), cluster.partitions))
     return Kafka(
         servers=settings.bootstrap_servers,
         in_service=len(cluster.in_service),

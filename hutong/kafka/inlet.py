@@ -26,7 +26,7 @@ _LOG = logging.getLogger("hutong")
 
 _POLL_SECONDS = 0.1
 _MORE_SECONDS = 0.02  # under load the next events are on their way already
-_COMMITTED_SECONDS = 30.0
+_COMMITTED_SECONDS = 5.0  # a client in the middle of a call cannot be told a new password: rather ask again
 _METADATA_MAGIC = b"CGMDv2:"  # then the generation, 32-bit little-endian (librdkafka, rd_kafka_consumer_group_metadata_write)
 
 
@@ -124,6 +124,7 @@ class Inlet:
 
     def _committed(self, places: Collection[Place]) -> dict[Place, int]:
         """Where the group stands."""
+        self._login.refresh(self._consumer)
         try:
             found = self._consumer.committed([TopicPartition(*place) for place in places], _COMMITTED_SECONDS)
         except KafkaException as error:

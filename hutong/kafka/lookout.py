@@ -1,8 +1,8 @@
-"""What an onlooker asks the brokers: who is in service, where partitions begin and end, who reads them and how far.
+"""What an onlooker asks the brokers: who is in service, where partitions begin and end.
 
-Nothing is read or changed here. One request covers many partitions or groups; an answer that does not come for one of them is
-left out, and the others stand. Neighbours: ``stretches`` reads the records between two of these offsets; ``hutong.lag`` makes
-sense of it.
+Nothing is read or changed here. One request covers many partitions; an answer that does not come for one of them is left out, and
+the others stand. Neighbours: ``groups`` asks who reads what, and how far; ``stretches`` reads the records between two of these
+offsets; ``hutong.lag`` makes sense of it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it exports it, and does not say so
 
 from hutong.errors import BrokerUnavailable
@@ -22,7 +22,7 @@ from hutong.kafka.errors import kafka_error, translate
 from hutong.kafka.passwords import Grace, follow
 from hutong.kafka.settings import Settings
 
-__all__ = ["Cluster", "Lookout", "Members"]
+__all__ = ["Cluster", "Lookout"]
 
 _LOG = logging.getLogger("hutong.kafka.lookout")
 _LOG.propagate = False  # what goes wrong is raised; the client's own lines about each attempt would bury it
@@ -47,19 +47,6 @@ class Cluster:
     expected: frozenset[int]
     partitions: Mapping[str, tuple[int, ...]]
     under_replicated: frozenset[Place]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Members:
-    """Who takes part in a group now.
-
-    Attributes:
-        count: members.
-        topics: topics of which a member has a partition.
-    """
-
-    count: int = 0
-    topics: frozenset[str] = field(default_factory=frozenset)
 
 
 class Lookout:
@@ -122,39 +109,6 @@ class Lookout:
         found = self._listed(places, _NEWEST, IsolationLevel.READ_UNCOMMITTED)
         return {place: one.timestamp for place, one in found.items() if one.offset >= 0 and one.timestamp >= 0}
 
-    def groups(self) -> list[str]:
-        """Every consumer group that may be looked at."""
-        with_answer = self._result(self._client.list_consumer_groups(request_timeout=self._seconds), "list groups")
-        return sorted(one.group_id for one in with_answer.valid or ())
-
-    def members(self, groups: Iterable[str]) -> dict[str, Members]:
-        """Who takes part in each group."""
-        asked = sorted(groups)
-        if not asked:
-            return {}
-        found = {}
-        for name, future in self._client.describe_consumer_groups(asked, request_timeout=self._seconds).items():
-            described = self._answer(future)
-            if described is not None:
-                topics = {place.topic for one in described.members for place in one.assignment.topic_partitions}
-                found[name] = Members(count=len(described.members), topics=frozenset(topics))
-        return found
-
-    def committed(self, groups: Iterable[str]) -> dict[str, dict[Place, int]]:
-        """How far each group has stored its position, on every partition where it has one."""
-        futures: dict[str, Future[Any]] = {}
-        for name in groups:  # the client takes one group at a time; the requests are under way together all the same
-            futures |= self._client.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(name)], request_timeout=self._seconds
-            )
-        found = {}
-        for name, future in futures.items():
-            answer = self._answer(future)
-            if answer is not None:
-                parts = [one for one in answer.topic_partitions or () if one.error is None and one.offset >= 0]
-                found[name] = {(one.topic, one.partition): one.offset for one in parts}
-        return found
-
     def _offsets(self, places: Iterable[Place], where: Any, level: IsolationLevel) -> dict[Place, int]:
         return {place: one.offset for place, one in self._listed(places, where, level).items() if one.offset >= 0}
 
@@ -181,12 +135,6 @@ class Lookout:
             if problem is not None and not problem.fatal():
                 return None
             raise self._explain(error, "look at offsets and groups") from error
-
-    def _result(self, future: Future[Any], doing: str) -> Any:
-        try:
-            return future.result()
-        except KafkaException as error:
-            raise self._explain(error, doing) from error
 
     def _explain(self, error: KafkaError | BaseException, doing: str) -> Exception:
         return translate(error, doing, principal=self._settings.username, servers=self._settings.bootstrap_servers)

@@ -10,13 +10,14 @@ import logging
 import re
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from hutong.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, HutongError, NoSuchDestination, NotAuthorised
-from hutong.kafka.chunk import Chunk
+from hutong.kafka.bounded import Bounded
+from hutong.kafka.chunk import Chunk, Place
 from hutong.kafka.errors import translate
 from hutong.kafka.fast import plugin, sender_of
 from hutong.kafka.passwords import follow
@@ -29,6 +30,7 @@ _LOG = logging.getLogger("hutong")
 
 _INIT_SECONDS = 30.0
 _CLOSED_SECONDS = 30.0
+_LATE_SECONDS = 5.0  # longer than the brokers keep a transaction open: it is over by then, one way or the other
 _BATCH_BYTES = 1_000_000
 _LARGE = " large"  # behind a topic's name, where it is closed to what is larger than a batch; no name has a space
 _STALLED_SECONDS = 60.0  # a queue that stays full for so long has no end of its own; the extension has the same
@@ -62,28 +64,44 @@ class Outlet:
         self._shaken = False
         config = _config(transactional_id, instance, transaction_seconds)
         callback = {"on_delivery": _weakly(self)}
-        client = settings.client()
-        self.producer = Producer(client | config | plugin() | callback, logger=_Listener(self))
+        self.producer = Producer(settings.client() | config | plugin() | callback, logger=_Listener(self))
         self._sender = sender_of(self.producer)
-        # Told while it begins; later it is replaced between two transactions (``is_outdated``), rather than changed within one.
-        self._beginning = True
-        self._login = follow(self, settings, lambda it: it.producer if it._beginning else None, client.get("sasl.password"))
+        self._seconds = transaction_seconds
+        self._bounded = Bounded(f"offsets of {instance}")
+        follow(self, settings, lambda it: it.producer)
         try:
             self.producer.init_transactions(_INIT_SECONDS)
         except KafkaException as error:
             raise self.explain(error, "begin transactions") from error
-        self._beginning = False
-
-    @property
-    def is_outdated(self) -> bool:
-        """Whether the principal has another password than the producer logs in with: to be replaced after a transaction."""
-        return self._login.is_outdated
 
     def begin(self) -> None:
         """Begin a transaction."""
         self.undelivered()
         self._closed_before = frozenset(self._closed_now())
         self.producer.begin_transaction()
+
+    def commit(self, positions: Mapping[Place, int], metadata: Any) -> None:
+        """Commit what was produced, and with it where the group goes on.
+
+        Raises:
+            KafkaException: it failed; or nobody knows, where its code is ``_TIMED_OUT``.
+        """
+        offsets, producer, seconds = [TopicPartition(*place, at) for place, at in positions.items()], self.producer, self._seconds
+        try:
+            # librdkafka 2.16 keeps no time here: where it forgets the broker whose coming up it waits for, as when the only one
+            # is restarted, it waits for ever (rd_kafka_coord_req_fsm; seen with a router, at every third restart).
+            self._bounded.do(lambda: producer.send_offsets_to_transaction(offsets, metadata, seconds), seconds)
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+        producer.commit_transaction(seconds + _LATE_SECONDS)
+
+    def abort(self) -> None:
+        """Give up what was produced.
+
+        Raises:
+            KafkaException: that failed.
+        """
+        self.producer.abort_transaction(self._seconds + _LATE_SECONDS)
 
     @property
     def shaken(self) -> bool:

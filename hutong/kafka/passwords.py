@@ -1,8 +1,8 @@
 """A password that is changed while clients run: each is told the new one, and logs in with it when it connects the next time.
 
 Connections that stand are not touched by a change; without this, the first that breaks would never come back. Looked at is the
-password's file, once a second, by one thread for all clients of the process. Where ``hutong keys password`` was broken off, the
-file and the one beside it hold one password each, and only the brokers know which is right: then both are tried in turn.
+password's file, once a second, by one thread for all clients of the process. Where ``hutong keys password`` is under way, or was
+broken off, the file and the one beside it hold one password each, and only the brokers know which is right: they are asked.
 Neighbours: ``settings`` says where the file is; whatever keeps a client for long follows it here.
 """
 
@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
+from pydantic import SecretStr
 
-from hutong.errors import ConfigurationError
+from hutong.errors import ConfigurationError, HutongError
 from hutong.home import read_private, staged
 from hutong.kafka.errors import refuses
+from hutong.kafka.probe import brokers_in_service
 from hutong.kafka.settings import Settings
 
 __all__ = ["Following", "Grace", "LogsIn", "follow", "follow_in_turn"]
@@ -29,7 +31,7 @@ __all__ = ["Following", "Grace", "LogsIn", "follow", "follow_in_turn"]
 _LOG = logging.getLogger("hutong")
 
 _SECONDS = 1.0
-_TURN = 3  # looks for which one of two passwords is tried: a client has connected, or was refused, by then
+_TRY_SECONDS = 5.0  # to be let in, or refused
 
 _GRACE_SECONDS = 30.0  # a password that was changed is everywhere by then
 
@@ -46,10 +48,10 @@ class LogsIn(Protocol):
 class Following:
     """What one client is to log in with, for as long as its owner lives."""
 
-    def __init__(self, settings: Settings, told: str | None = None) -> None:
-        self._username, self.file = settings.username or "", Path(settings.password_file or "")
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.file = settings, Path(settings.password_file or "")
         self._wanted: str | None = None
-        self._told = told
+        self._told: str | None = None
         self.tell: Callable[[], None] = _nothing
 
     def note(self, password: str) -> None:
@@ -57,20 +59,15 @@ class Following:
         self._wanted = password
         self.tell()
 
-    @property
-    def is_outdated(self) -> bool:
-        """Whether the client does not know yet what holds now."""
-        return None not in (self._told, self._wanted) and self._told != self._wanted
-
     def refresh(self, client: LogsIn) -> None:
         """Pass a new password on to the client, if there is one."""
         password = self._wanted
         if password is None or password == self._told:
             return
         with suppress(KafkaException, RuntimeError):  # the client has been closed
-            client.set_sasl_credentials(self._username, password)
+            client.set_sasl_credentials(self.settings.username or "", password)
         if self._told is not None:
-            _LOG.info("the password was changed", extra={"facts": {"principal": self._username}})
+            _LOG.info("the password was changed", extra={"facts": {"principal": self.settings.username}})
         self._told = password
 
 
@@ -123,36 +120,34 @@ class _Watch:
                 self._left.set()
                 self._thread = None
 
-    def look(self, turn: int) -> None:
+    def look(self) -> None:
         """Note for every client the password that holds."""
         with self._lock:
             followings = list(self._followings)
         for file in {one.file for one in followings}:
-            password = _current(file, turn)
+            theirs = [one for one in followings if one.file == file]
+            password = _current(theirs[0].settings, file)
             if password is not None:
-                for one in [one for one in followings if one.file == file]:
+                for one in theirs:
                     one.note(password)
 
     def _run(self, left: threading.Event) -> None:
-        turn = 0
         while not left.wait(_SECONDS):
-            turn += 1
-            self.look(turn)
+            self.look()
 
 
 _watch = _Watch()
 
 
-def follow(owner: Owner, settings: Settings, client_of: Callable[[Owner], LogsIn | None], told: str | None = None) -> Following:
+def follow(owner: Owner, settings: Settings, client_of: Callable[[Owner], LogsIn | None]) -> Following:
     """Tell a client of changes of its password from now on, in another thread: a producer, or one that administers.
 
     Args:
         owner: what keeps the client; when it is gone, nobody is told any more.
         settings: what the client was made with.
         client_of: owner -> the client that may be told now.
-        told: what it was made with, where that is known.
     """
-    following, known = follow_in_turn(owner, settings, told), weakref.ref(owner)
+    following, known = follow_in_turn(owner, settings), weakref.ref(owner)
 
     def tell() -> None:
         alive = known()
@@ -164,7 +159,7 @@ def follow(owner: Owner, settings: Settings, client_of: Callable[[Owner], LogsIn
     return following
 
 
-def follow_in_turn(owner: object, settings: Settings, told: str | None = None) -> Following:
+def follow_in_turn(owner: object, settings: Settings) -> Following:
     """The same for a consumer, which can only be told between two of its owner's calls: the owner calls ``refresh`` there.
 
     A call that is under way in one thread keeps every other one waiting; where the next one begins at once, for ever.
@@ -172,9 +167,8 @@ def follow_in_turn(owner: object, settings: Settings, told: str | None = None) -
     Args:
         owner: what keeps the client; when it is gone, nothing is looked for any more.
         settings: what the client was made with. Where its password comes from no file it cannot change, and is not looked for.
-        told: what it was made with, where that is known.
     """
-    following = Following(settings, told)
+    following = Following(settings)
     if settings.password_file is not None and settings.security_protocol.startswith("SASL"):
         weakref.finalize(owner, _watch.leave, following).atexit = False
         _watch.join(following)
@@ -185,11 +179,20 @@ def _nothing() -> None:
     """For a client that its owner tells."""
 
 
-def _current(file: Path, turn: int) -> str | None:
+def _current(settings: Settings, file: Path) -> str | None:
+    """The password that holds; None where nobody knows now."""
     try:
         password, new = read_private(file), read_private(staged(file))
     except ConfigurationError:
         return None
     if password and new:
-        return new if turn // _TURN % 2 else password
+        return next((one for one in (new, password) if _lets_in(settings, one)), None)
     return password or new
+
+
+def _lets_in(settings: Settings, password: str) -> bool:
+    with_it = settings.model_copy(update={"password": SecretStr(password), "password_file": None})
+    try:
+        return brokers_in_service(with_it, seconds=_TRY_SECONDS) > 0
+    except HutongError:
+        return False

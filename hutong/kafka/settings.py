@@ -137,10 +137,6 @@ class Settings(BaseModel):
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
             "socket.keepalive.enable": True,
-            # Where no broker of those it knows answers, librdkafka 2.16 would forget them all and begin anew with the bootstrap
-            # servers, twenty times a second; what waits for a coordinator then waits for one that is forgotten, for ever (seen: a
-            # router in `send_offsets_to_transaction` after its only broker was restarted). Brokers' names outlive them.
-            "metadata.recovery.strategy": "none",
             # One thread logs through `logging`; librdkafka's own lines to stderr would bypass the application's logging.
             "log_level": 4,
         }

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from hutong.errors import BrokerUnavailable, Fenced, HutongError
 from hutong.kafka.chunk import Chunk, Place
@@ -128,8 +128,6 @@ class TransactionalStep:
             BusError: retriable ones leave everything as before the step; try again.
             Fenced: another instance with the same name is at work.
         """
-        if self._outlet is not None and self._outlet.is_outdated:
-            self._outlet = None
         outlet = self._outlet = self._outlet or self._new_outlet()
         if self._unsettled:
             # The last transaction has been aborted, or initialising the producer has settled it; only the group's offsets know.
@@ -188,9 +186,7 @@ class TransactionalStep:
             outlet.begin()
             self._begin()
             positions, waiting, metadata = fill()
-            offsets = [TopicPartition(*p, at) for p, at in positions.items()]
-            outlet.producer.send_offsets_to_transaction(offsets, metadata, self._transaction_seconds)
-            outlet.producer.commit_transaction(-1)
+            outlet.commit(positions, metadata)
         except KafkaException as error:
             raise self._given_up(outlet, error) from error
         except _Disturbed:
@@ -248,7 +244,7 @@ class TransactionalStep:
         """
         if error is None or (error.txn_requires_abort() and error.code() != KafkaError._TIMED_OUT):
             try:
-                outlet.producer.abort_transaction(-1)
+                outlet.abort()
             except KafkaException:
                 _LOG.warning("an abort failed; starting a new producer")
             else:

@@ -2,7 +2,7 @@
 
 A group reads a topic if it has stored a position on any of its partitions, or a member has one of them now. On a partition
 without a stored position it stands at the beginning: where it would really begin is its own setting, and nobody else's to know.
-Neighbours: ``kafka.lookout`` asks the brokers; ``look`` holds the positions against the ends.
+Neighbours: ``kafka.groups`` asks the brokers; ``look`` holds the positions against the ends.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hutong.kafka.chunk import Place
-from hutong.kafka.lookout import Cluster, Lookout, Members
+from hutong.kafka.groups import Groups, Members
+from hutong.kafka.lookout import Cluster
 from hutong.lag.concern import Known
 
 __all__ = ["Reading", "Readings", "readings"]
@@ -49,11 +50,11 @@ class Readings:
     members: Mapping[str, Members]
 
 
-def readings(lookout: Lookout, cluster: Cluster, known: Known, router_group: str) -> Readings:
+def readings(groups: Groups, cluster: Cluster, known: Known, router_group: str) -> Readings:
     """Ask the brokers.
 
     Args:
-        lookout: asks.
+        groups: asks.
         cluster: the topics that are there.
         known: the agreements; they say whose channels these are.
         router_group: the routers' group; published topics are its to read even before it has stored a position.
@@ -62,17 +63,17 @@ def readings(lookout: Lookout, cluster: Cluster, known: Known, router_group: str
     for grant in known.grants.values():
         if grant.agreement.topic in cluster.partitions:
             channels.setdefault(grant.agreement.recipient, set()).add(grant.agreement.topic)
-    there = lookout.groups()
+    there = groups.names()
     services = [name for name in there if name.startswith(SERVICES_GROUPS)]
-    members = lookout.members(services)
+    members = groups.members(services)
     theirs: dict[str, set[str]] = {}  # group -> the channels that it may read
     for recipient, topics in channels.items():
         own = [name for name in there if name.startswith(f"{recipient}.")]
         for name in own:
             theirs.setdefault(name, set()).update(topics)
-    members |= lookout.members(theirs)
+    members |= groups.members(theirs)
     theirs = {name: theirs[name] for name in _told_apart(theirs, members, channels)}
-    committed = lookout.committed([*theirs, router_group])
+    committed = groups.committed([*theirs, router_group])
     by_topic: dict[str, list[Reading]] = {}
     for name, topics in theirs.items():
         stored = _by_topic(committed.get(name, {}))

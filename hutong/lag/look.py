@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from hutong.agreements.grant import Grant
 from hutong.contracts.schema import pub_topic
 from hutong.kafka.chunk import Place
-from hutong.kafka.lookout import Cluster, Lookout, Members
+from hutong.kafka.groups import Groups, Members
+from hutong.kafka.lookout import Cluster, Lookout
 from hutong.kafka.settings import Settings
 from hutong.kafka.stretches import Stretches
 from hutong.lag.concern import Concern, Known, of_deliveries
@@ -83,7 +84,7 @@ class Onlooker:
         router_group: str = ROUTER_GROUP,
         eager: bool = False,
     ) -> None:
-        self._lookout, self._stretches = Lookout(settings), Stretches(settings)
+        self._lookout, self._readers, self._stretches = Lookout(settings), Groups(settings), Stretches(settings)
         self._concern, self._settled, self._router_group = concern, settled or Settled(), router_group
         self._index = Index(self._stretches, eager=eager)
         self._losses, self._standing, self._restarts = Losses(), Standing(), Restarts()
@@ -117,6 +118,7 @@ class Onlooker:
 
     def close(self) -> None:
         """Let go of the brokers."""
+        self._readers.close()
         self._stretches.close()
 
     def _ask(self) -> _Sight:
@@ -133,7 +135,7 @@ class Onlooker:
         for place, end in ends.items():
             if place in tops:
                 standing[place[0]] = max(standing[place[0]], self._standing.note(place, end, tops[place], now))
-        found = readings(self._lookout, cluster, known, self._router_group)
+        found = readings(self._readers, cluster, known, self._router_group)
         behind = {place for place, end in ends.items() if place[0].startswith(_QUARANTINE) or _is_behind(found, place, end)}
         changed = [place for place, top in tops.items() if place[0].startswith(_PUB) and self._tops.get(place, 0) != top]
         newest = self._lookout.newest_ms(changed)

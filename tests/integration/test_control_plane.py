@@ -27,6 +27,7 @@ from hutong.flows.plan import FlowPlan
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import read_all
+from hutong.kafka.groups import Groups
 from hutong.kafka.lookout import Lookout
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.resources import Acl
@@ -272,10 +273,10 @@ def test_the_monitor_looks_at_everything_and_touches_nothing(bus: Commands) -> N
         assert may_look(bus, "monitor", topic)
         assert not may_write(bus, "monitor", topic, idempotent=False)  # not even an id to write with
     assert not may_read(bus, "monitor", "pub.dvv.person_moved", "hutong.router")
-    lookout = Lookout(bus.settings("monitor"))
-    assert "ctl.cases.state" not in lookout.cluster().partitions
-    assert "kela.app" in lookout.committed(["kela.app"])
-    assert lookout.committed(["nobody.app"]) == {}
+    assert "ctl.cases.state" not in Lookout(bus.settings("monitor")).cluster().partitions
+    with Groups(bus.settings("monitor")) as groups:
+        assert "kela.app" in groups.committed(["kela.app"])
+        assert groups.committed(["nobody.app"]) == {}
 
 
 def may_look(bus: Commands, principal: str, topic: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -44,6 +45,34 @@ def test_a_queue_that_stays_full_is_a_failure(monkeypatch: pytest.MonkeyPatch) -
     assert error.code() == KafkaError._QUEUE_FULL
     assert 0.2 <= time.monotonic() - began < 5
     writing.producer.purge()
+
+
+def test_offsets_that_are_never_sent_are_a_failure_of_which_nobody_knows_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka may wait there without end; whoever waits for it gives up, and makes another producer."""
+    waits, goes_on = threading.Event(), threading.Event()
+
+    class Waiting(Producer):
+        def init_transactions(self, *_: Any) -> None:
+            return None
+
+        def send_offsets_to_transaction(self, *_: Any) -> None:
+            waits.set()
+            goes_on.wait(30)
+
+        def commit_transaction(self, *_: Any) -> None:
+            raise AssertionError("not after that")
+
+    monkeypatch.setattr(outlet, "Producer", Waiting)
+    monkeypatch.setattr(outlet, "_config", lambda *_: {"log_level": 0})
+    settings = Settings(bootstrap_servers=NOBODY, registry_url="http://127.0.0.1:1")
+    writing = Outlet(settings, transactional_id="t", instance="a", transaction_seconds=0.2, closed={})
+    with pytest.raises(KafkaException) as failed:
+        writing.commit({("pub.t", 0): 1}, None)
+    assert waits.is_set()
+    assert (error := kafka_error(failed.value)) is not None
+    assert error.code() == KafkaError._TIMED_OUT
+    assert not error.txn_requires_abort()
+    goes_on.set()
 
 
 @pytest.mark.parametrize(

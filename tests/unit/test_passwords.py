@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 
-from hutong.errors import ConfigurationError
+from hutong.errors import BrokerUnavailable, ConfigurationError, NotAuthorised
 from hutong.home import Home
 from hutong.kafka import passwords
 from hutong.kafka.passwords import Grace, follow, follow_in_turn
@@ -81,29 +81,48 @@ def test_a_client_is_told_once_of_each_change(home: Home, watch: Any) -> None:
     owner = Owner()
     follow(owner, settings_of(home), lambda one: one.client)
     assert owner.client is not None
-    for turn in range(3):
-        watch.look(turn)
+    for _ in range(3):
+        watch.look()
     home.write_secret("x.y", "second")
-    for turn in range(3):
-        watch.look(turn)
+    for _ in range(3):
+        watch.look()
     assert owner.client.told == [("x.y", "first"), ("x.y", "second")]
 
 
-def test_a_change_that_was_broken_off_tries_both(home: Home, watch: Any) -> None:
-    """Nobody knows whether the brokers have the new one; once it is settled, there is one again."""
-    owner = Owner()
+def test_a_change_that_was_broken_off_asks_the_brokers(home: Home, watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They alone know whether they have the new one; where they are away, everything stays as it is."""
+    owner, known = Owner(), "first"
+
+    def brokers(settings: Settings, **_: Any) -> int:
+        assert (settings.username, settings.password_file) == ("x.y", None)
+        if not known:
+            raise BrokerUnavailable("away")
+        if settings.client()["sasl.password"] != known:
+            raise NotAuthorised("refused")
+        return 1
+
+    monkeypatch.setattr(passwords, "brokers_in_service", brokers)
     follow(owner, settings_of(home), lambda one: one.client)
     new = home.stage_secret("x.y")
     assert home.stage_secret("x.y") == new
     assert home.read_secret("x.y") == "first"
-    for turn in range(4 * passwords._TURN):
-        watch.look(turn)
     assert owner.client is not None
-    assert [password for _, password in owner.client.told] == ["first", new, "first", new]
+    for known, told in (
+        ("", []),
+        ("first", ["first"]),
+        ("", ["first"]),
+        (new, ["first", new]),
+        ("first", ["first", new, "first"]),
+    ):
+        for _ in range(3):
+            watch.look()
+        assert [password for _, password in owner.client.told] == told
     home.settle_secret("x.y")
-    for turn in range(4 * passwords._TURN):
-        watch.look(turn)
-    assert (len(owner.client.told), home.read_secret("x.y")) == (4, new)
+    known = ""
+    for _ in range(3):
+        watch.look()
+    assert [password for _, password in owner.client.told] == ["first", new, "first", new]
+    assert home.read_secret("x.y") == new
 
 
 def test_a_missing_file_changes_nothing(home: Home, watch: Any) -> None:
@@ -111,10 +130,10 @@ def test_a_missing_file_changes_nothing(home: Home, watch: Any) -> None:
     owner = Owner()
     follow(owner, settings_of(home), lambda one: one.client)
     (home.secrets / "x.y").unlink()
-    watch.look(0)
+    watch.look()
     owner.client, client = None, owner.client
     home.write_secret("x.y", "second")
-    watch.look(1)  # an owner without a client just now
+    watch.look()  # an owner without a client just now
     assert client is not None
     assert client.told == []
 
@@ -124,9 +143,9 @@ def test_a_consumer_is_told_by_its_owner(home: Home, watch: Any) -> None:
     owner, client = Owner(), Client()
     following = follow_in_turn(owner, settings_of(home))
     following.refresh(client)
-    watch.look(0)
+    watch.look()
     home.write_secret("x.y", "second")
-    watch.look(1)
+    watch.look()
     assert client.told == []
     following.refresh(client)
     following.refresh(client)
@@ -166,7 +185,7 @@ def test_nobody_is_kept_alive(home: Home, watch: Any) -> None:
     assert thread.is_alive()
     del owner, other
     gc.collect()
-    watch.look(0)
+    watch.look()
     assert client is not None
     assert client.told == []
     thread.join(5.0)
@@ -178,7 +197,7 @@ def test_only_files_are_followed(home: Home, watch: Any) -> None:
     owner = Owner()
     follow(owner, settings_of(home, HUTONG_KAFKA_PASSWORD="given"), lambda one: one.client)
     follow(owner, settings_of(home, HUTONG_KAFKA_SECURITY_PROTOCOL="PLAINTEXT"), lambda one: one.client)
-    watch.look(0)
+    watch.look()
     assert owner.client is not None
     assert (watch._thread, owner.client.told) == (None, [])
 

@@ -80,7 +80,7 @@ class Outlet:
     def __init__(self, *_: Any, **__: Any) -> None:
         self.did: list[Any] = []
         self.fails: dict[str, KafkaError] = {}
-        self.shaken = self.is_outdated = False
+        self.shaken = False
         self.made.append(self)
 
     @property
@@ -104,14 +104,11 @@ class Outlet:
     def produce(self, *_: Any) -> None:
         self._do("produce")
 
-    def send_offsets_to_transaction(self, positions: Any, _: Any, seconds: float) -> None:
-        assert seconds >= 0, "for no longer than the brokers keep the transaction open"
-        self._do("offsets", [(p.topic, p.partition, p.offset) for p in positions])
-
-    def commit_transaction(self, _: float) -> None:
+    def commit(self, positions: Any, _: Any) -> None:
+        self._do("offsets", [(*place, at) for place, at in positions.items()])
         self._do("commit")
 
-    def abort_transaction(self, _: float) -> None:
+    def abort(self) -> None:
         self._do("abort")
 
 
@@ -350,16 +347,6 @@ def test_a_commit_that_timed_out_is_not_aborted_by_its_producer(line: Line) -> N
     assert line.step.step()
     assert len(Outlet.made) == 2
     assert line.step.outcomes == {"committed": 2, "aborted": 0, "unknown": 1}
-
-
-def test_another_password_takes_another_producer(line: Line) -> None:
-    """Between two transactions, rather than that it is told in the middle of one."""
-    line.inlet.chunks = [chunk(3), chunk(3, 3)]
-    assert line.step.step()
-    line.outlet.is_outdated = True
-    assert line.step.step()
-    assert len(Outlet.made) == 2
-    assert line.step.outcomes == {"committed": 2, "aborted": 0, "unknown": 0}
 
 
 @pytest.mark.parametrize("aborts", [False, True])
