@@ -6,6 +6,7 @@
 #   make native    build the Rust transcoder (the other targets do it too, where there is a Rust toolchain)
 #   make fuzz      a million hostile values against every surface               (ARGS="--values 10000" for less)
 #   make torture   faults under load, and what became of every event             (ARGS="--short", "--list" and others)
+#   make sbom      write what is locked as a bill of materials, CycloneDX, into build/
 #   make audit     ask the OSV database, on the internet, what is known against any package that is locked
 #   make lint      style, types, import rules
 #   make format    put the code into the style
@@ -22,7 +23,7 @@ CODE := $(wildcard hutong services connectors deploy demo bench tests)
 # package index (it does not read pip's configuration), pip does the same work.
 UV_LINES := sed -n '/^uv==/,/[^\\]$$/p' requirements.lock
 
-.PHONY: demo test bench native fuzz torture audit lint format lock clean setup
+.PHONY: demo test bench native fuzz torture audit sbom lint format lock clean setup
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -55,6 +56,9 @@ fuzz: $(NATIVE)
 
 torture: $(NATIVE)
 	@$(BIN)/python -m tests.torture $(ARGS)
+
+sbom: $(READY)
+	@$(BIN)/python -m tests.sbom $(ARGS)
 
 audit: $(READY)
 	@$(BIN)/python -m tests.audit

@@ -17,11 +17,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hutong.embedded.jars import distributions
-from tests import audit
+from tests import audit, sbom
 from tests.locks import crates, crates_module, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -205,3 +207,19 @@ def test_an_audit_that_reached_nobody_is_no_good_news(capsys: pytest.CaptureFixt
     """It ends with 2, not with 0."""
     assert audit.main(["--service", "http://127.0.0.1:1"]) == 2
     assert "could not be asked" in capsys.readouterr().err
+
+
+def test_the_bill_of_materials_names_every_locked_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its address as a package and a SHA-256; valid for the format's own schema, and the same each time."""
+    file = tmp_path / "there" / "sbom.cdx.json"
+    assert sbom.main(["--out", str(file)]) == 0
+    text = file.read_text(encoding="utf-8")
+    assert text == sbom.bill()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    listed = json.loads(text)["components"]
+    purls = {one["purl"] for one in listed}
+    assert {f"pkg:pypi/{name}@{one.version}" for name, one in requirements().items()} <= purls
+    assert {f"pkg:cargo/{name}@{number}" for name, number, _ in crates()} <= purls
+    assert len(purls) == len(listed) == len(set(audit.everything()))
+    assert all(one["hashes"] for one in listed)
+    assert f"{len(listed)} packages" in capsys.readouterr().out
