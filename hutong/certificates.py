@@ -26,7 +26,7 @@ __all__ = ["Authority", "Issued", "certify_principals", "ends"]
 
 _AUTHORITY_DAYS = 3652
 _DAYS = 365
-_RENEW_DAYS = 30  # before its end: a bus that is started once a month never stands with an expired one
+_RENEW_DAYS = 30  # before its end: a bus that is started anew once a month never stands with an expired one
 _SKEW = datetime.timedelta(minutes=5)  # a client's clock may be a little behind this one
 _PUBLIC = 0o644
 

@@ -6,11 +6,13 @@ Secrets and keys are files with mode 0600 in directories with mode 0700; they ar
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,10 +172,21 @@ class Home:
         """The password that the principal is about to get, and may have got already; None where nothing is under way."""
         return read_private(staged(self.secrets / file_name(principal)))
 
+    @contextmanager
+    def secrets_alone(self) -> Iterator[None]:
+        """Nobody else is in the middle of changing a password of this home; waits for whoever is."""
+        handle = os.open(self.secrets, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
     def settle_secret(self, principal: str) -> None:
         """The brokers have taken the password that was staged: it takes the place of the present one, in one step."""
         file = self.secrets / file_name(principal)
         staged(file).replace(file)
+        _sync(self.secrets)
 
     def read_key(self, name: str) -> str | None:
         """A pseudonym key (64 hexadecimal characters) by its name, the agreement's id; None when there is none."""
@@ -216,6 +229,8 @@ def read_private(path: Path) -> str | None:
         return None
     except OSError as exc:
         raise ConfigurationError(f"cannot read {path}: {exc.strerror}; run as the user who started the bus") from exc
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"cannot read {path}: it is no text in UTF-8; put the file back that was there") from None
 
 
 def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
@@ -226,7 +241,18 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())  # what others were told of must be there after a loss of power too
         Path(temporary).replace(path)
+        _sync(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

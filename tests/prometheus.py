@@ -31,6 +31,7 @@ _AFTER = {
     ">= 8": ">= 2",
     "offset 1w": "offset 10s",
     "offset 1d": "offset 6s",
+    "offset 5m": "offset 4s",
     "> 1800": "> 2",  # recipient stuck
     "> 300": "> 2",  # outbox
     "> 60": "> 3",  # stuck, monitor away, hanging transaction

@@ -53,12 +53,25 @@ def main() -> None:
         # Whoever read our output has had enough; without this, Python complains once more while it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FINE)
+    except OSError as error:  # a file or directory that the command needs: what is wrong there is nobody's fault in here
+        sys.exit(_fail(_refused(error)))
 
 
 def _fail(problem: str) -> int:
     """Say what is wrong; a list of findings keeps its lines, so that each stands by itself."""
     print(f"hutong: {problem}", file=sys.stderr)
     return FAILED
+
+
+def _refused(error: OSError) -> str:
+    """What the system did not do, where, and what to do."""
+    problem = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return said("the system refuses: {problem}; `hutong doctor` looks for the cause", problem=problem)
+    file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    if isinstance(error, PermissionError):
+        return said("{file}: {problem}; run as the user whom it belongs to, or name another place", file=file, problem=problem)
+    return said("{file}: {problem}; put that right or name another place, then run it again", file=file, problem=problem)
 
 
 def _names() -> list[str]:

@@ -31,6 +31,7 @@ from hutong.language import said, said_many
 __all__ = ["command"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_NOT_TOLD = "-"  # what nobody can say is not 0
 
 
 @click.command(short_help="Show what is not delivered yet, and what is not taken yet.")
@@ -50,10 +51,11 @@ def command(ctx: click.Context, agreements: tuple[str, ...], watch: bool, router
     """Show what is not delivered yet and what is not taken yet, and for how long.
 
     For each agreement: how many deliveries are not made, and how old the oldest of their events is; for each group of its
-    recipient: how many deliveries it has not taken. Counted in events, not in offsets; a number with ~ is an estimate.
+    recipient: how many deliveries it has not taken. Counted in events, not in offsets; a number with ~ is an estimate, and -
+    cannot be measured now.
 
-    Exit code 0: all is within what the contracts promise; 1: an agreement is not, or retention has deleted events that were not
-    read; 2: wrong use, or no bus.
+    Exit code 0: all is within what the contracts promise; 1: an agreement is not or cannot be measured, or retention has deleted
+    events that were not read; 2: wrong use, or no bus.
     """
     with LagNow(Settings.resolve(OPERATOR), router_group=router_group) as look:
         if watch:
@@ -64,7 +66,8 @@ def command(ctx: click.Context, agreements: tuple[str, ...], watch: bool, router
             print_json(_document(found, chosen))
         else:
             _print(console(), found, chosen)
-        ctx.exit(FOUND if _losses(found, chosen) or any(one.kept is False for one in chosen) else FINE)
+        in_trouble = any(one.kept is False or _untold(one) for one in chosen)
+        ctx.exit(FOUND if in_trouble or _losses(found, chosen) else FINE)
 
 
 def _watch(look: LagNow, agreements: tuple[str, ...], *, as_json: bool) -> None:
@@ -86,12 +89,17 @@ def _watch(look: LagNow, agreements: tuple[str, ...], *, as_json: bool) -> None:
 
 
 def _chosen(found: Snapshot, names: tuple[str, ...]) -> list[AgreementLag]:
-    """Those that were asked for, by default all; those that wait longest first."""
+    """Those that were asked for, by default all; those in trouble first, then those that wait longest."""
     unknown = [name for name in names if name not in found.agreements]
     if unknown:
         raise ConfigurationError(f"the bus has no agreement {unknown[0]}; `hutong lag` lists them all")
     wanted = [found.agreements[name] for name in names] if names else list(found.agreements.values())
-    return sorted(wanted, key=lambda one: (one.kept is not False, -one.freshness_seconds, one.agreement))
+    return sorted(wanted, key=lambda one: (one.kept is not False, not _untold(one), -one.freshness_seconds, one.agreement))
+
+
+def _untold(one: AgreementLag) -> bool:
+    """Whether it is in force and cannot be measured now: it may be late, and nobody would know."""
+    return one.in_force and not one.told
 
 
 def _document(found: Snapshot, chosen: list[AgreementLag]) -> dict[str, Any]:
@@ -118,8 +126,9 @@ def _losses(found: Snapshot, chosen: list[AgreementLag]) -> list[tuple[str, str,
 
 
 def _entry(one: AgreementLag) -> dict[str, Any]:
-    def waiting(what: Waiting) -> dict[str, Any]:
-        return {"count": what.count, "exact": what.exact, "oldest_seconds": round(one.age(what), 3)}
+    def waiting(what: Waiting, *, told: bool) -> dict[str, Any]:
+        count, age = (what.count, round(one.age(what), 3)) if told else (None, None)
+        return {"count": count, "exact": what.exact, "oldest_seconds": age}
 
     return {
         "agreement": one.agreement,
@@ -129,8 +138,8 @@ def _entry(one: AgreementLag) -> dict[str, Any]:
         "in_force": one.in_force,
         "objective_seconds": one.objective_seconds,
         "kept": one.kept,
-        "not_delivered": waiting(one.delivery),
-        "not_taken": {group: waiting(what) for group, what in one.taking.items()},
+        "not_delivered": waiting(one.delivery, told=one.told),
+        "not_taken": {group: waiting(what, told=what.measured) for group, what in one.taking.items()},
     }
 
 
@@ -140,6 +149,13 @@ def _print(to: Console, found: Snapshot, chosen: list[AgreementLag]) -> None:
     broken = sum(one.kept is False for one in chosen)
     if broken:
         line = said_many(broken, "{number} agreement is beyond its objective", "{number} agreements are beyond their objectives")
+        to.print(Text(line, style="red"))
+    if untold := sum(_untold(one) for one in chosen):
+        line = said_many(
+            untold,
+            "{number} agreement cannot be measured now; see `hutong doctor`",
+            "{number} agreements cannot be measured now; see `hutong doctor`",
+        )
         to.print(Text(line, style="red"))
     for group, topic, count in _losses(found, chosen):
         lost = said_many(
@@ -159,13 +175,13 @@ def _table(chosen: list[AgreementLag]) -> Table:
     for number, head in enumerate(heads):
         table.add_column(said(head), justify="right" if number in (2, 3, 4, 6, 7) else "left")
     for one in chosen:
-        style = "red" if one.kept is False else "dim" if not one.in_force else ""
+        style = "red" if one.kept is False or _untold(one) else "dim" if not one.in_force else ""
         groups = list(_groups(one)) or [("", "", "")]
         own = (
             Text(one.agreement, style="bold"),
             Text(one.recipient),
-            Text(_number(one.delivery), style=style),
-            Text(_span(one.freshness_seconds) if one.in_force else said("not in force"), style=style),
+            Text(_number(one.delivery, told=one.told), style=style),
+            Text(_span(one.freshness_seconds, told=one.told) if one.in_force else said("not in force"), style=style),
             Text("" if one.objective_seconds is None else _span(one.objective_seconds)),
         )
         table.add_row(*own, *groups[0])
@@ -176,15 +192,17 @@ def _table(chosen: list[AgreementLag]) -> Table:
 
 def _groups(one: AgreementLag) -> Iterator[tuple[str, str, str]]:
     for group, waiting in one.taking.items():
-        yield group, _number(waiting), _span(one.age(waiting))
+        yield group, _number(waiting, told=waiting.measured), _span(one.age(waiting), told=waiting.measured)
 
 
-def _number(waiting: Waiting) -> str:
-    return f"{'' if waiting.exact else '~'}{waiting.count:,}"
+def _number(waiting: Waiting, *, told: bool) -> str:
+    return f"{'' if waiting.exact else '~'}{waiting.count:,}" if told else _NOT_TOLD
 
 
-def _span(seconds: float) -> str:
+def _span(seconds: float, *, told: bool = True) -> str:
     """A length of time, in the unit that suits it."""
+    if not told:
+        return _NOT_TOLD
     if seconds < _MINUTE:
         return f"{seconds:.1f} s" if seconds else "0 s"
     if seconds < _HOUR:

@@ -48,8 +48,8 @@ def command(ctx: click.Context, once: bool, interval: float, metrics: tuple[str,
     Colours: green keeps the contract's objective, yellow has used half of it, red is beyond it. With --json a line for every
     look.
 
-    Exit code with --once: 0: all is well; 1: an agreement is beyond its objective, or a service does not do its work; 2: wrong
-    use.
+    Exit code with --once: 0: all is well; 1: an agreement is beyond its objective or cannot be measured, a service does not do
+    its work, or the bus cannot be asked; 2: wrong use.
     """
     with closing(Measure(OPERATOR)) as measure:
         watcher = Watcher(Home.find(), metrics, measure)

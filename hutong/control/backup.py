@@ -1,8 +1,9 @@
-"""The control plane of a bus as one file, and back: topics, users, access rules, schemas with their ids, agreements, flows, keys.
+"""The control plane of a bus as one file, and back: all that ``hutong apply`` has made, with the ids of schemas, and its secrets.
 
-Events and cases are not in it: they are the cluster's data, and a mirrored cluster keeps them (docs/operations.md). A delivery
-that lies on a topic names its schema by an id, so the ids are kept: readers go on where they were. The file holds passwords and
-pseudonym keys. Neighbours: ``observe`` and ``apply`` work from declarations; this works from what is there.
+Those are topics, users with their access rules and quotas, schemas, agreements, flows, passwords and pseudonym keys. Events and
+cases are not in it: they are the cluster's data, and a mirrored cluster keeps them (docs/operations.md). A delivery that lies on
+a topic names its schema by an id, so the ids are kept: readers go on where they were. Neighbours: ``observe`` and ``apply`` work
+from declarations; this works from what is there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hutong.errors import ConfigurationError, HutongError
 from hutong.home import Home
 from hutong.kafka.admin import Admin
 from hutong.kafka.compacted import Entries, read_all, write
+from hutong.kafka.quotas import Quotas, read_quotas, write_quotas
 from hutong.kafka.registry_admin import RegistryAdmin
 from hutong.kafka.resources import Acl, NewTopic
 from hutong.kafka.settings import Settings
@@ -38,7 +40,7 @@ _CONTENT, _SCHEMAS = "control.json", "schemas.zip"
 _LARGEST = 512 * 1024 * 1024  # ten thousand agreements take 100 MB
 _CONFIG = (
     *("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type", "segment.ms", "segment.bytes"),
-    *("min.compaction.lag.ms", "max.compaction.lag.ms", "min.cleanable.dirty.ratio"),
+    *("min.compaction.lag.ms", "max.compaction.lag.ms", "min.cleanable.dirty.ratio", "delete.retention.ms"),
 )
 """What ``hutong apply`` sets on topics, but what follows from the number of brokers."""
 
@@ -58,6 +60,7 @@ class Backup:
         passwords: of users, by principal.
         without_password: users whose password this home does not have; they need a new one after a restore.
         acls: access rules.
+        quotas: of users; none in a file of an earlier version, and `hutong apply` sets them then.
         keys: pseudonym keys, by agreement or flow.
         records: control topic -> its entries.
         subjects: the registry's subjects -> the ids of their versions.
@@ -69,6 +72,7 @@ class Backup:
     passwords: Mapping[str, str]
     without_password: tuple[str, ...]
     acls: frozenset[Acl]
+    quotas: Quotas
     keys: Mapping[str, str]
     records: Mapping[str, Entries]
     subjects: Mapping[str, list[int]]
@@ -97,6 +101,7 @@ def take(settings: Settings, admin: Admin, registry: RegistryAdmin, home: Home) 
         passwords=passwords,
         without_password=tuple(sorted(users - passwords.keys())),
         acls=acls,
+        quotas=read_quotas(settings) or {},
         keys={file.name: home.read_key(file.name) or "" for file in sorted(home.keys.glob("[!.]*"))},
         records={topic: read_all(settings, topic) for topic in control},
         subjects=_subjects(registry),
@@ -117,6 +122,7 @@ def save(backup: Backup, file: Path) -> None:
         "passwords": dict(backup.passwords),
         "without_password": list(backup.without_password),
         "acls": [asdict(acl) for acl in sorted(backup.acls)],
+        "quotas": {user: dict(quota) for user, quota in sorted(backup.quotas.items())},
         "keys": dict(backup.keys),
         "records": {
             topic: {key: base64.b64encode(value).decode("ascii") for key, value in sorted(entries.items())}
@@ -156,6 +162,7 @@ def load(file: Path) -> Backup:
             passwords=plain["passwords"],
             without_password=tuple(plain["without_password"]),
             acls=frozenset(Acl(**acl) for acl in plain["acls"]),
+            quotas=plain.get("quotas", {}),
             keys=plain["keys"],
             records={
                 topic: {key: base64.b64decode(value) for key, value in entries.items()}
@@ -206,6 +213,9 @@ def restore(
         home.write_key(name, key)
     tell(f"setting {len(backup.acls)} access rules")
     admin.create_acls(backup.acls)
+    if backup.quotas:
+        tell(f"setting the quotas of {len(backup.quotas)} users")
+        write_quotas(settings, backup.quotas)
     for topic, entries in sorted(backup.records.items(), reverse=True):  # agreements last: with them the routers begin
         tell(f"writing {len(entries)} records to {topic}")
         write(settings, topic, entries)

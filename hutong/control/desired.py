@@ -48,6 +48,7 @@ _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 _COMPACTED = {
     **{"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "3600000"},
     **{"segment.ms": "3600000", "segment.bytes": str(16 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.1"},
+    "delete.retention.ms": "86400000",  # who was away for longer reads it anew (``kafka.control``)
     "max.message.bytes": str(4 * 1024 * 1024),
 }
 """Compacted early and in small segments: a service that starts reads it whole."""

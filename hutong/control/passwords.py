@@ -68,10 +68,11 @@ def change(principal: str, settings: Settings, admin: Admin, home: Home) -> None
         raise ConfigurationError(f"this home has no password of {principal}; change it in the home that made it")
     if principal not in admin.users():
         raise ConfigurationError(f"the bus has no principal {principal}; run 'hutong apply'")
-    new = home.stage_secret(principal)
-    admin.set_passwords({principal: new})
-    _await(_with(settings.model_copy(update={"username": principal}), new))
-    home.settle_secret(principal)
+    with home.secrets_alone():  # two at once would leave one password here and another with the brokers
+        new = home.stage_secret(principal)
+        admin.set_passwords({principal: new})
+        _await(_with(settings.model_copy(update={"username": principal}), new))
+        home.settle_secret(principal)
 
 
 def _await(settings: Settings) -> None:

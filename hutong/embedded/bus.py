@@ -91,12 +91,14 @@ def up(home: Home, *, wish: Wish | None = None, progress: Progress | None = None
         before = frozenset(process.name for process in processes(home.run))
         known = load(home)
         state = settle(known, wish, before)
-        before -= stop_expired(home, state, _names(state), progress)
+        ended = stop_expired(home, state, _names(state), progress)
+        before -= ended
         if known == state and before >= _names(state) and _is_ready(home, state):
+            certify(home, state, progress)  # a bus that runs for years needs them too, its clients' above all
             return state.address
         if known:
             _check_secrets(home, state)
-        for name in sorted(_names(state) - before) if before & _names(state) else ():
+        for name in sorted(_names(state) - before - ended) if before & _names(state) else ():
             progress.say(f"{name} is not running, though the rest of the bus is; starting it")
         programs = distributions()
         kafka_files, registry_files = install(home.jars, [programs["kafka"], programs["apicurio-registry"]], progress)

@@ -38,7 +38,7 @@ class ChangelogWriter:
     def __init__(self, settings: Settings, topic: str, *, seconds: float) -> None:
         self._settings, self._topic, self._seconds = settings, topic, seconds
         self._producer: Producer | None = None
-        follow(self, settings, lambda writer: writer._producer)
+        self._login = follow(self, settings, lambda writer: writer._producer)
 
     def write(self, states: Iterable[tuple[int, bytes, bytes]], *, until: float) -> dict[int, list[int]]:
         """Write states.
@@ -53,7 +53,10 @@ class ChangelogWriter:
         Raises:
             BrokerUnavailable: the brokers do not have them all; what is not confirmed is given up.
         """
-        producer = self._producer = self._producer or Producer(self._settings.client() | self._config(), logger=_LOG)
+        if self._producer is None:
+            self._producer = Producer(self._settings.client() | self._config(), logger=_LOG)
+            self._login.begin_anew()
+        producer = self._producer
         offsets: dict[int, list[int]] = {}
         failed: list[str] = []
 

@@ -17,7 +17,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from hutong.errors import BrokerUnavailable, HutongError
-from hutong.kafka.compacted import Entries, compacted_consumer, take
+from hutong.kafka.compacted import Entries, compacted_consumer, read_all, take
 from hutong.kafka.errors import translate
 from hutong.kafka.passwords import follow_in_turn
 from hutong.kafka.settings import Settings
@@ -30,6 +30,7 @@ _POLL_SECONDS = 0.2
 _END_SECONDS = 0.5  # to be told where the topic ends; a broker that does not answer by then is asked again
 _CURRENT_SECONDS = 0.8  # a revocation is in force in under a second; routing and commit take the rest
 _WAIT_SECONDS = 1.0  # a busy machine may need so long to look again
+_FORGOTTEN_SECONDS = 12 * 3600.0  # of the 24 hours for which the topic keeps word of what was taken away
 
 
 class ControlTopic:
@@ -61,6 +62,7 @@ class ControlTopic:
         self._settings, self._topic, self._changed, self._again = settings, topic, changed, again
         self._entries: Entries = {}
         self._keeps_current, self._current, self._read_to = current, -float("inf"), 0
+        self._looked = time.time()
         self._news = threading.Condition()
         self._stop = threading.Event()
         self._consumer: Consumer | None = None
@@ -137,6 +139,11 @@ class ControlTopic:
         except KafkaException:
             return
         if self._read_to >= end:
+            # By the calendar's clock: the other stands still while a machine sleeps. Where it is wrong, all is read once more.
+            if abs(time.time() - self._looked) > _FORGOTTEN_SECONDS:
+                self._entries = read_all(self._settings, self._topic)
+                self._changed(dict(self._entries))
+            self._looked = time.time()
             with self._news:
                 self._current = asked
                 self._news.notify_all()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,8 +33,12 @@ __all__ = ["Groups", "Members"]
 
 _METADATA_MS = 30_000  # a broker that was added is asked for its groups after that
 _TRIES = 2  # a coordinator that has moved is looked up anew, and a connection that broke is made again
+_AT_ONCE = 50  # questions under way
+_LATE_SECONDS = 2.0  # to hang up
+_CLOSE_SECONDS = 0.5
 
 Answer = TypeVar("Answer")
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,9 @@ class Groups:
         self._settings, self._seconds = settings, seconds
         self._runner = asyncio.Runner()
         self._client: Any = None
+        self._password: str | None = None
         self._coordinators: dict[str, int] = {}
+        self._deadline = 0.0
         follow(self, settings, lambda groups: groups)
 
     def __enter__(self) -> Self:
@@ -77,76 +84,110 @@ class Groups:
         Raises:
             BrokerUnavailable: none of them does.
         """
-        return sorted({name for found in self._ask(self._listed()) for name in found})
+        found = self._ask(self._nodes, self._listed)
+        if not found:
+            raise BrokerUnavailable(
+                f"no broker of {self._settings.bootstrap_servers} says which consumer groups there are; check that they run"
+            )
+        return sorted({name for names in found.values() for name in names})
 
     def members(self, groups: Iterable[str]) -> dict[str, Members]:
-        """Who takes part in each group."""
-        return self._of_each(groups, self._described)
+        """Who takes part in each group; nothing of one about which nobody answers."""
+        # One question for each: aiokafka 0.14 reads the answer about several wrongly from the second on (its version 3 as 2).
+        return self._ask(_given(groups), self._described)
 
     def committed(self, groups: Iterable[str]) -> dict[str, dict[Place, int]]:
-        """How far each group has stored its position, on every partition where it has one."""
-        return self._of_each(groups, self._fetched)
+        """How far each group has stored its position, on every partition where it has one; as ``members``."""
+        return self._ask(_given(groups), self._fetched)
 
     def close(self) -> None:
         """Let go of the brokers."""
-        if self._client is not None:
-            self._runner.run(self._client.close())
+        with suppress(KafkaError, OSError):
+            self._runner.run(self._hang_up())
         self._runner.close()
 
     def set_sasl_credentials(self, _: str, password: str) -> None:
         """Log in with another password from now on; aiokafka looks it up with every connection that it makes."""
-        client = self._client
+        self._password, client = password, self._client
         if client is not None:
             client._sasl_plain_password = password
 
-    def _ask(self, question: Awaitable[Answer]) -> Answer:
-        async def within() -> Answer:
-            return await asyncio.wait_for(question, self._seconds)
+    def _ask(
+        self, things: Callable[[], Awaitable[Iterable[Thing]]], about: Callable[[Thing], Awaitable[Answer]]
+    ) -> dict[Thing, Answer]:
+        """What is answered in time about each of some things, which are found out first."""
 
-        try:
-            return self._runner.run(within())
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(
-                f"no broker of {self._settings.bootstrap_servers} says which consumer groups there are; check that they run"
-            ) from error
+        async def asked() -> dict[Thing, Answer]:
+            return await self._each(await things(), about)
 
-    def _of_each(self, groups: Iterable[str], about: Callable[[str], Awaitable[Answer]]) -> dict[str, Answer]:
-        asked = sorted(groups)
-
-        async def all_of_them() -> list[Answer | BaseException]:
-            tries = [asyncio.ensure_future(self._try(name, about)) for name in asked]
+        async def within() -> dict[Thing, Answer]:
+            self._deadline = time.monotonic() + self._seconds
             try:
-                await asyncio.wait(tries, timeout=self._seconds) if tries else None
-            finally:
-                for one in tries:
-                    one.cancel()
-            return await asyncio.gather(*tries, return_exceptions=True)
+                return await asyncio.wait_for(asked(), self._seconds + _LATE_SECONDS)
+            except (KafkaError, OSError, TimeoutError):  # not even connected
+                await self._hang_up()
+                return {}
 
-        found = self._runner.run(all_of_them()) if asked else []
-        return {name: one for name, one in zip(asked, found, strict=True) if not isinstance(one, BaseException)}
+        return self._runner.run(within())
 
-    async def _try(self, group: str, about: Callable[[str], Awaitable[Answer]]) -> Answer:
+    async def _each(self, things: Iterable[Thing], about: Callable[[Thing], Awaitable[Answer]]) -> dict[Thing, Answer]:
+        """The answers that come before the deadline."""
+        free, answers = asyncio.Semaphore(_AT_ONCE), dict[Thing, Answer]()
+
+        async def one(thing: Thing) -> None:
+            async with free:
+                answers[thing] = await self._try(thing, about)
+
+        await self._connected()
+        asking = [asyncio.ensure_future(one(thing)) for thing in things]
+        if not asking:
+            return answers
+        _, left = await asyncio.wait(asking, timeout=max(0.0, self._deadline - time.monotonic()))
+        for task in left:
+            task.cancel()
+        for error in await asyncio.gather(*asking, return_exceptions=True):
+            if error is not None and not isinstance(error, KafkaError | OSError | LookupError | asyncio.CancelledError):
+                raise error
+        if left:
+            # Brokers answer a connection's questions in order: those that nobody waits for any more would hold up the next ones.
+            await self._hang_up()
+        return answers
+
+    async def _try(self, thing: Thing, about: Callable[[Thing], Awaitable[Answer]]) -> Answer:
         for left in reversed(range(_TRIES)):
             try:
-                return await about(group)
-            except (KafkaError, OSError):
-                self._coordinators.pop(group, None)
+                return await about(thing)
+            except (KafkaError, OSError, LookupError):  # the last: another's time-out took the connection away
                 if not left:
                     raise
         raise AssertionError("unreachable")
+
+    async def _hang_up(self) -> None:
+        """Close all connections; a broker that does not answer is not waited for."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        closing = asyncio.ensure_future(client.close())
+        _, late = await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
+        for task in late:
+            task.cancel()
+        for connection in list(client._conns.values()):
+            if connection._writer is not None:
+                connection._writer.transport.abort()
+        await asyncio.gather(closing, return_exceptions=True)
 
     async def _connected(self) -> Any:
         if self._client is None:
             settings = self._settings
             client = AIOKafkaClient(
                 bootstrap_servers=settings.bootstrap_servers,
-                request_timeout_ms=round(self._seconds * 1000),
+                request_timeout_ms=round(self._seconds * 1000 / 3),  # one that is silent is left while there is time for others
                 metadata_max_age_ms=_METADATA_MS,
                 security_protocol=settings.security_protocol,
                 ssl_context=settings.tls(),
                 sasl_mechanism=settings.sasl_mechanism,
                 sasl_plain_username=settings.username,
-                sasl_plain_password=settings.current_password(),
+                sasl_plain_password=self._password or settings.current_password(),
             )
             client._topics = {AGREEMENTS_TOPIC}  # what it keeps up to date beside the brokers; by default all topics there are
             try:
@@ -157,33 +198,33 @@ class Groups:
             self._client = client
         return self._client
 
-    async def _listed(self) -> list[list[str]]:
+    async def _nodes(self) -> list[int]:
         client = await self._connected()
-        nodes = [one.nodeId for one in client.cluster.brokers()]
-        found = await asyncio.gather(*(client.send(node, ListGroupsRequest()) for node in nodes), return_exceptions=True)
-        answers = [one for one in found if not isinstance(one, BaseException) and not one.error_code]
-        if not answers:
-            raise next((one for one in found if isinstance(one, KafkaError | OSError)), KafkaError("no broker is known"))
-        return [[group[0] for group in one.groups] for one in answers]
+        return [one.nodeId for one in client.cluster.brokers()]
 
-    async def _coordinator(self, client: Any, group: str) -> int:
+    async def _listed(self, node: int) -> list[str]:
+        client = await self._connected()
+        answer = await client.send(node, ListGroupsRequest())
+        if answer.error_code:
+            raise for_code(answer.error_code)()
+        return [name for name, *_ in answer.groups]
+
+    async def _coordinator(self, group: str) -> int:
         node = self._coordinators.get(group)
         if node is None:
+            client = await self._connected()
             node = self._coordinators[group] = await client.coordinator_lookup(CoordinationType.GROUP, group)
         return node
 
     async def _described(self, group: str) -> Members:
-        client = await self._connected()
-        answer = await client.send(await self._coordinator(client, group), DescribeGroupsRequest([group]))
-        code, _, _, kind, _, members, *_ = answer.groups[0]
-        _check(code)
+        (code, _, _, kind, _, members, *_), *_ = (await self._asked(group, DescribeGroupsRequest([group]))).groups
+        self._check(group, code)
         topics = {topic for one in members for topic in _topics(kind, one[4])}
         return Members(count=len(members), topics=frozenset(topics))
 
     async def _fetched(self, group: str) -> dict[Place, int]:
-        client = await self._connected()
-        answer = await client.send(await self._coordinator(client, group), OffsetFetchRequest(group, None))
-        _check(answer.error_code)
+        answer = await self._asked(group, OffsetFetchRequest(group, None))
+        self._check(group, answer.error_code)
         return {
             (topic, partition): offset
             for topic, partitions in answer.topics
@@ -191,15 +232,31 @@ class Groups:
             if not code and offset >= 0
         }
 
+    async def _asked(self, group: str, question: Any) -> Any:
+        """The answer of the group's coordinator."""
+        client = await self._connected()
+        try:
+            return await client.send(await self._coordinator(group), question)
+        except BaseException:
+            self._coordinators.pop(group, None)  # it may have moved: it is looked up anew the next time
+            raise
 
-def _check(code: int) -> None:
-    if code:
-        raise for_code(code)()
+    def _check(self, group: str, code: int) -> None:
+        if code:
+            self._coordinators.pop(group, None)
+            raise for_code(code)()
+
+
+def _given(groups: Iterable[str]) -> Callable[[], Awaitable[Iterable[str]]]:
+    async def given() -> Iterable[str]:
+        return groups
+
+    return given
 
 
 def _topics(kind: str, assignment: bytes) -> list[str]:
     """The topics that a member has; none while partitions are given out, or where it is no consumer."""
     with suppress(ValueError):
         if kind == ConsumerProtocol.PROTOCOL_TYPE and assignment:
-            return [topic for topic, _ in ConsumerProtocolMemberAssignment.decode(assignment).assignment]
+            return [topic for topic, _ in ConsumerProtocolMemberAssignment.decode(assignment).assignment or ()]
     return []

@@ -21,6 +21,7 @@ __all__ = ["records_since"]
 _LOG = logging.getLogger("hutong")
 
 _SECONDS = 10.0
+_AT_ONCE = 1_000
 
 
 def records_since(settings: Settings, topic: str, moment_ms: int, *, most: int) -> Iterator[Message]:
@@ -57,10 +58,10 @@ def _records(settings: Settings, consumer: Consumer, topic: str, moment_ms: int,
     consumer.assign(consumer.offsets_for_times([TopicPartition(topic, one, moment_ms) for one in found.partitions], _SECONDS))
     waiting, seen = set(found.partitions), 0
     while waiting and seen < most:
-        messages = consumer.consume(1_000, _SECONDS) if seen else [one for one in [consumer.poll(_SECONDS)] if one]
-        if not messages:
+        first = consumer.poll(_SECONDS)
+        if first is None:
             raise BrokerUnavailable(f"{topic} cannot be read to its end; trying again")
-        for message in messages:
+        for message in [first, *consumer.consume(_AT_ONCE, 0)]:  # one that waited would wait for as many as it was asked for
             error = message.error()
             if error is None:
                 seen += 1

@@ -7,7 +7,6 @@ which a connection broke.
 from __future__ import annotations
 
 import logging
-import re
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from hutong.kafka.bounded import Bounded
 from hutong.kafka.chunk import Chunk, Place
 from hutong.kafka.errors import translate
 from hutong.kafka.fast import plugin, sender_of
+from hutong.kafka.noise import NO_CONNECTION
 from hutong.kafka.passwords import follow
 from hutong.kafka.settings import Settings
 from hutong.transcode.choice import Lane
@@ -35,7 +35,6 @@ _BATCH_BYTES = 1_000_000
 _LARGE = " large"  # behind a topic's name, where it is closed to what is larger than a batch; no name has a space
 _STALLED_SECONDS = 60.0  # a queue that stays full for so long has no end of its own; the extension has the same
 _BROKE = frozenset({"FAIL", "REQTMOUT"})  # what librdkafka's log calls a connection that ends, and a request without an answer
-_NO_CONNECTION = re.compile(r"\bin state (TRY_)?CONNECT\b")  # nothing was sent on what has never been connected
 
 
 class Outlet:
@@ -92,6 +91,8 @@ class Outlet:
             # is restarted, it waits for ever (rd_kafka_coord_req_fsm; seen with a router, at every third restart).
             self._bounded.do(lambda: producer.send_offsets_to_transaction(offsets, metadata, seconds), seconds)
         except TimeoutError:
+            _LOG.error("offsets were never sent; a producer is left behind", extra={"facts": {"seconds": seconds}})
+            producer.purge(blocking=False)  # whoever waits in it keeps it, but what it holds is given up
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
         producer.commit_transaction(seconds + _LATE_SECONDS)
 
@@ -117,7 +118,7 @@ class Outlet:
         """The client's log tells of something."""
         # A broker that is not there is tried all the time, and that must not cost a producer each time. Everything else counts:
         # the same words again within 30 s are not written again, so none may be passed over.
-        if kind in _BROKE and not _NO_CONNECTION.search(text):
+        if kind in _BROKE and not NO_CONNECTION.search(text):
             self._shaken = True
 
     @property

@@ -59,6 +59,10 @@ class Following:
         self._wanted = password
         self.tell()
 
+    def begin_anew(self) -> None:
+        """The owner has another client now, which knows what its settings say and nothing of what was told."""
+        self._told = None
+
     def refresh(self, client: LogsIn) -> None:
         """Pass a new password on to the client, if there is one."""
         password = self._wanted
@@ -133,7 +137,10 @@ class _Watch:
 
     def _run(self, left: threading.Event) -> None:
         while not left.wait(_SECONDS):
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - a look that fails must not be the last one
+                _LOG.error("passwords cannot be looked at", extra={"facts": {"error": type(error).__name__}})
 
 
 _watch = _Watch()

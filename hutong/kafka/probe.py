@@ -34,13 +34,15 @@ def brokers_in_service(settings: Settings, *, seconds: float) -> int:
         if refuses(error):
             refused.append(error)
 
-    client = AdminClient(
-        settings.client() | {"error_cb": note, "socket.timeout.ms": max(1000, int(seconds * 1000))}, logger=_SILENT
-    )
-    client.poll(0)
+    client: AdminClient | None = None
     try:
+        client = AdminClient(
+            settings.client() | {"error_cb": note, "socket.timeout.ms": max(1000, int(seconds * 1000))}, logger=_SILENT
+        )
+        client.poll(0)
         return len(client.list_topics(timeout=seconds).brokers)
     except KafkaException as error:
-        client.poll(0)
+        if client is not None:
+            client.poll(0)
         problem = refused[0] if refused else error
         raise translate(problem, "reach the bus", principal=settings.username, servers=settings.bootstrap_servers) from error

@@ -1,5 +1,6 @@
-"""The receiving side on Kafka: a ``read_committed`` consumer that fixes where it starts and never hangs with the brokers.
+"""The receiving side on Kafka: a ``read_committed`` consumer that fixes where it starts and does not hang with the brokers.
 
+But for one call: positions that are stored while partitions change hands go by librdkafka's waiting commit, without time-out.
 Neighbours: ``clients`` makes it, ``subscription`` drives it, ``errors`` translates what goes wrong.
 """
 

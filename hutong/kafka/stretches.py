@@ -91,6 +91,7 @@ class Stretches:
         try:
             if gone:
                 self._consumer.incremental_unassign([TopicPartition(*place) for place in gone])
+                self._at = {place: offset for place, offset in self._at.items() if place not in gone}
             if new:
                 self._consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in new])
         except KafkaException as error:
@@ -100,7 +101,10 @@ class Stretches:
     def drop(self, place: Place) -> None:
         """This one is read no further."""
         if self._at.pop(place, None) is not None:
-            self._consumer.incremental_unassign([TopicPartition(*place)])
+            try:
+                self._consumer.incremental_unassign([TopicPartition(*place)])
+            except KafkaException as error:
+                raise self._explain(error) from error
 
     def read(self, seconds: float) -> Iterator[Stretch]:
         """What comes of the wanted partitions, until each was dropped or the time is over. To be taken to its end.
@@ -144,7 +148,10 @@ class Stretches:
     def _passed(self, place: Place, offset: int) -> int:
         """Go on behind a batch that cannot be unpacked; where that is."""
         for batch in unreadable_at(self._settings, {place: offset}):
-            self._consumer.seek(TopicPartition(*place, batch.last + 1))
+            try:
+                self._consumer.seek(TopicPartition(*place, batch.last + 1))
+            except KafkaException as error:
+                raise self._explain(error) from error
             return batch.last + 1
         return offset
 

@@ -21,6 +21,8 @@ SERVICES_GROUPS = "hutong."
 MOST_GROUPS = 50
 """Groups of one recipient that are told apart: their names are its own choice, and each is a label of all of its metrics."""
 
+_MOST_ASKED = 2_000  # of one recipient: who makes more blinds nobody but itself
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -43,7 +45,7 @@ class Readings:
 
     Attributes:
         by_topic: topic -> who reads it.
-        members: group -> who takes part now.
+        members: group -> who takes part now; one about which nobody answers is left out.
     """
 
     by_topic: Mapping[str, list[Reading]]
@@ -64,11 +66,11 @@ def readings(groups: Groups, cluster: Cluster, known: Known, router_group: str) 
         if grant.agreement.topic in cluster.partitions:
             channels.setdefault(grant.agreement.recipient, set()).add(grant.agreement.topic)
     there = groups.names()
-    services = [name for name in there if name.startswith(SERVICES_GROUPS)]
+    services = sorted({router_group, *(name for name in there if name.startswith(SERVICES_GROUPS))})
     members = groups.members(services)
     theirs: dict[str, set[str]] = {}  # group -> the channels that it may read
     for recipient, topics in channels.items():
-        own = [name for name in there if name.startswith(f"{recipient}.")]
+        own = [name for name in there if name.startswith(f"{recipient}.")][:_MOST_ASKED]
         for name in own:
             theirs.setdefault(name, set()).update(topics)
     members |= groups.members(theirs)
@@ -76,14 +78,16 @@ def readings(groups: Groups, cluster: Cluster, known: Known, router_group: str) 
     committed = groups.committed([*theirs, router_group])
     by_topic: dict[str, list[Reading]] = {}
     for name, topics in theirs.items():
-        stored = _by_topic(committed.get(name, {}))
+        if name not in committed:
+            continue  # its coordinator is silent: nobody knows how far it is, which is not the beginning
+        stored = _by_topic(committed[name])
         for topic in topics & (stored.keys() | members.get(name, Members()).topics):
             by_topic.setdefault(topic, []).append(Reading(group=name, topic=topic, positions=stored.get(topic, {})))
     stored = _by_topic(committed.get(router_group, {}))
     for topic in cluster.partitions:
         if topic.startswith("pub.") and router_group in committed:
             by_topic[topic] = [Reading(group=router_group, topic=topic, positions=stored.get(topic, {}))]
-    return Readings(by_topic=by_topic, members={name: members.get(name, Members()) for name in (*services, *theirs)})
+    return Readings(by_topic=by_topic, members={name: members[name] for name in (*services, *theirs) if name in members})
 
 
 def _told_apart(groups: Iterable[str], members: Mapping[str, Members], recipients: Iterable[str]) -> list[str]:

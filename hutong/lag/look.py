@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hutong.agreements.grant import Grant
 from hutong.contracts.schema import pub_topic
 from hutong.kafka.chunk import Place
-from hutong.kafka.groups import Groups, Members
+from hutong.kafka.groups import Groups
 from hutong.kafka.lookout import Cluster, Lookout
 from hutong.kafka.settings import Settings
 from hutong.kafka.stretches import Stretches
@@ -222,8 +222,8 @@ class Onlooker:
         for topic, several in found.by_topic.items():
             for reading in several:
                 lost.setdefault(reading.group, {})[topic] = self._losses.of(reading.group, topic)
-        none = Members()
-        return {name: Group(name=name, members=found.members.get(name, none).count, lost=of) for name, of in lost.items()}
+        count = {name: one.count for name, one in found.members.items()}
+        return {name: Group(name=name, members=count.get(name), lost=of) for name, of in lost.items()}
 
     def _agreements(self, sight: _Sight) -> Iterator[tuple[str, AgreementLag]]:
         known = sight.known

@@ -45,7 +45,7 @@ class AgreementLag:
 
     @property
     def freshness_seconds(self) -> float:
-        """Age of the oldest event that is published and not delivered yet; 0 where there is none."""
+        """Age of the oldest event that is published and not delivered yet; 0 where there is none, or it is not ``told``."""
         return self.age(self.delivery)
 
     @property
@@ -73,12 +73,12 @@ class Group:
 
     Attributes:
         name: its id.
-        members: who takes part now.
+        members: who takes part now; None where nobody says.
         lost: topic that it reads -> offsets that retention has deleted before the group passed them.
     """
 
     name: str
-    members: int
+    members: int | None
     lost: Mapping[str, int]
 
 

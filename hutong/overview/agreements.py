@@ -33,7 +33,7 @@ class AgreementState:
         rate: deliveries a second; None where nobody has counted for a while.
         pending: deliveries not yet made; None where nobody says.
         exact: whether that was counted; where not, it is an estimate.
-        freshness: age of the oldest event that is not delivered yet, seconds; 0 when there is none.
+        freshness: age of the oldest event that is not delivered yet, seconds; 0 when there is none, None where nobody says.
         objective: how old that may be; None where the contract says nothing.
         untaken: deliveries that the recipient has not taken, of its group that has most of them; None without a group.
         in_force: whether the agreement is in force now; None where nobody says.
@@ -52,8 +52,13 @@ class AgreementState:
     in_force: bool | None = None
 
     @property
+    def untold(self) -> bool:
+        """Whether it is in force and cannot be measured now: it may be late, and nobody would know."""
+        return self.in_force is True and self.freshness is None
+
+    @property
     def judgement(self) -> Judgement:
-        """How it stands against its objective."""
+        """How it stands against its objective, as far as is told; see ``untold``."""
         if not self.freshness:
             return "fresh" if self.rate or self.pending else "idle"
         if self.objective is None:
@@ -127,7 +132,8 @@ _ORDER: Mapping[Judgement, int] = {"broken": 0, "late": 1, "fresh": 2, "idle": 3
 
 
 def _urgency(one: AgreementState) -> tuple[int, float, float, str]:
-    return _ORDER[one.judgement], -(one.freshness or 0.0), -(one.rate or 0.0), one.agreement
+    order = _ORDER["late"] if one.untold else _ORDER[one.judgement]  # it may be late, and is not known to be
+    return order, -(one.freshness or 0.0), -(one.rate or 0.0), one.agreement
 
 
 def _is_router(page: Page) -> bool:

@@ -43,16 +43,16 @@ class Measure:
 
 
 def state_of(lag: AgreementLag) -> AgreementState:
-    """What was measured of an agreement, without a rate."""
+    """What was measured of an agreement, without a rate; None where nothing can be said now, as the monitor tells no number."""
     return AgreementState(
         agreement=lag.agreement,
         contract=lag.contract,
         publisher=lag.publisher,
         recipient=lag.recipient,
-        pending=lag.delivery.count,
+        pending=lag.delivery.count if lag.told else None,
         exact=lag.delivery.exact,
-        freshness=lag.freshness_seconds,
+        freshness=lag.freshness_seconds if lag.told else None,
         objective=lag.objective_seconds,
-        untaken=max((one.count for one in lag.taking.values()), default=None),
+        untaken=max((one.count for one in lag.taking.values() if one.measured), default=None),
         in_force=lag.in_force,
     )

@@ -21,6 +21,9 @@ __all__ = ["Picture", "Watcher"]
 
 Source = Literal["monitor", "bus", "routers", "nobody"]
 
+_NAMED = 3
+"""Agreements that a sentence names; the picture shows them all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
@@ -32,7 +35,7 @@ class Picture:
         agreements: those in trouble first.
         quarantine: what goes there, and lies there.
         services: those that have announced themselves.
-        problem: why the bus could not be asked, where it could not.
+        problem: why the bus could not be asked, or what of it nobody could measure; empty where everything is told.
     """
 
     source: Source
@@ -43,8 +46,10 @@ class Picture:
 
     @property
     def well(self) -> bool:
-        """Whether nothing is late beyond its objective, and everything that has announced itself does its work."""
-        return all(one.state == "up" for one in self.services) and not any(one.judgement == "broken" for one in self.agreements)
+        """Whether all is told, nothing is late beyond its objective, and everything that has announced itself does its work."""
+        if self.problem or any(one.untold or one.judgement == "broken" for one in self.agreements):
+            return False
+        return all(one.state == "up" for one in self.services)
 
     def to_document(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -52,7 +57,7 @@ class Picture:
             "well": self.well,
             "source": self.source,
             "problem": self.problem or None,
-            "agreements": [{**asdict(one), "judgement": one.judgement} for one in self.agreements],
+            "agreements": [{**asdict(one), "judgement": None if one.untold else one.judgement} for one in self.agreements],
             "quarantine": [asdict(one) for one in self.quarantine],
             "services": [asdict(one) for one in self.services],
         }
@@ -96,8 +101,17 @@ class Watcher:
             agreements=found,
             quarantine=quarantine(now, before),
             services=_with_pages(services, now),
-            problem=problem,
+            problem=problem or _untold(found),
         )
+
+
+def _untold(found: Sequence[AgreementState]) -> str:
+    """Which agreements cannot be measured, as a sentence; empty where there is none."""
+    names = sorted(one.agreement for one in found if one.untold)
+    if not names:
+        return ""
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"what is pending cannot be measured now for {shown}; see `hutong doctor`"
 
 
 def _merged(lag: Sequence[AgreementState], counted: Sequence[AgreementState]) -> list[AgreementState]:

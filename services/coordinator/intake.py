@@ -49,6 +49,7 @@ class IntakeHandler:
     def begin(self) -> None:
         """A transaction begins: forget what was counted in one that failed."""
         self._brought, self._quarantined, self._told = Counter(), Counter(), []
+        self._receivers.begin()
 
     def handle(self, chunk: Chunk, output: Output) -> bool:
         """Produce what some events mean into the open transaction.

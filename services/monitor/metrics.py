@@ -186,7 +186,7 @@ def _bus(snapshot: Snapshot) -> Iterator[Metric]:
         "group_members",
         "Members of a consumer group.",
         ["group"],
-        [((name,), group.members) for name, group in snapshot.groups.items()],
+        [((name,), group.members) for name, group in snapshot.groups.items() if group.members is not None],
     )
 
 

@@ -80,17 +80,17 @@ class TraceSender:
     def __init__(self, resource: bytes, post: Callable[[bytes], bool]) -> None:
         self._resource, self._post = resource, post
         self._waiting: queue.Queue[list[RouteTrace] | None] = queue.Queue()
-        self._held = 0
+        self._taken = self._sent = 0  # each changed by one thread alone
         self._complained = 0.0
         self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
         self._thread.start()
 
     def take(self, traces: list[RouteTrace]) -> None:
         """Send these, soon; where too many wait already, they are lost."""
-        if self._held > _MOST_WAITING:
+        if self._taken - self._sent > _MOST_WAITING:
             self._complain("spans are lost: the collector does not keep up")
             return
-        self._held += len(traces)
+        self._taken += len(traces)
         self._waiting.put(traces)
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class TraceSender:
             some, more = self._some()
             for at in range(0, len(some), _MOST_AT_ONCE):
                 self._send(some[at : at + _MOST_AT_ONCE])
-            self._held -= len(some)
+            self._sent += len(some)
 
     def _some(self) -> tuple[list[RouteTrace], bool]:
         """What is there, after the first and a moment; and whether more may come."""

@@ -59,6 +59,7 @@ def test_killed_coordinators_ask_and_report_once(bus: Bus, start: Start) -> None
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_another_takes_over_a_killed_ones_cases(bus: Bus, start: Start) -> None:
     """The cases of a killed coordinator go on with the other one in less than 15 seconds."""
     first = start("a").await_ready()

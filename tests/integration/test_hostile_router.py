@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -22,7 +21,7 @@ from hutong.transport import subject_of
 from tests.behaviour.line import FI, MOVED, move
 from tests.fuzz.hostile import Headers, headers
 from tests.fuzz.mutations import mutated
-from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
+from tests.integration.routers import Start, await_true, hutong
 from tests.integration.test_router import POPULATION, STATISTICS, ends, read, settings
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
@@ -39,18 +38,6 @@ class Sent(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with bus_with_line() as home:
-        yield home
-
-
-@pytest.fixture
-def start(home: Home) -> Iterator[Start]:
-    with starting(home) as start:
-        yield start
 
 
 def drawn(count: int, schema_id: int) -> list[Sent]:

@@ -29,24 +29,12 @@ from hutong.kafka.registry import Registry
 from tests.behaviour.line import FI, MOVED
 from tests.declaring import Declarations
 from tests.integration.processes import ServiceProcess
-from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
+from tests.integration.routers import Start, await_true, hutong
 from tests.integration.test_router import STATISTICS, Load, check_exactly_once, ends, ids, read, settings, starting_points
 
 HETU, AGREEMENT = "131052-308T", "moves-for-statistics"
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with bus_with_line() as home:
-        yield home
-
-
-@pytest.fixture
-def start(home: Home) -> Iterator[Start]:
-    with starting(home) as start:
-        yield start
 
 
 @pytest.fixture

@@ -286,6 +286,7 @@ def test_a_topic_that_was_made_anew_is_counted_anew(ledger: Ledger) -> None:
     onlooker.close()
 
 
+@pytest.mark.long  # freezes the broker, and starts it anew
 def test_a_broker_that_freezes_or_starts_anew_is_seen_to_go_and_to_come_back(ledger: Ledger, start: Start) -> None:
     """Frozen, it takes connections and answers nothing: the page says so after the first question that is left open.
 
@@ -303,7 +304,10 @@ def test_a_broker_that_freezes_or_starts_anew_is_seen_to_go_and_to_come_back(led
     def await_sight() -> float:
         """Until all is told again, groups' positions too."""
         began = time.monotonic()
-        await_true(lambda: monitor.metric("hutong_untaken_exact", group="kela.slow") == 1, "it sees everything again")
+        await_true(
+            lambda: monitor.metric("hutong_untaken_exact", agreement="moves-to-benefits", group="kela.slow") == 1,
+            "it sees everything again",
+        )
         monitor.await_ready()
         return time.monotonic() - began
 

@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +25,11 @@ from hutong.kafka.control import AGREEMENTS_TOPIC
 from hutong.kafka.registry import Registry
 from hutong.kafka.settings import Settings
 from tests.behaviour.line import FI, MOVED, move
-from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
+from tests.integration.routers import Start, await_true, hutong
 
 POPULATION, STATISTICS = "sub.kela.population", "sub.stat.moves-for-statistics"
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with bus_with_line() as home:
-        yield home
-
-
-@pytest.fixture
-def start(home: Home) -> Iterator[Start]:
-    with starting(home) as start:
-        yield start
 
 
 def settings(home: Home, principal: str = "operator") -> Settings:
@@ -135,6 +122,7 @@ def starting_points(home: Home) -> dict[str, dict[int, int]]:
 
 
 @pytest.mark.long
+@pytest.mark.long  # the short torture does it too
 def test_killed_routers_lose_and_repeat_nothing(home: Home, start: Start) -> None:
     """Two routers under load, killed (SIGKILL) at random moments and started again: every event once, in order per key."""
     seed = random.randrange(2**32)
@@ -160,6 +148,7 @@ def all_delivered(home: Home, load: Load, since: dict[str, dict[int, int]]) -> b
 
 
 @pytest.mark.long
+@pytest.mark.long  # the short torture does it too
 def test_routers_that_come_and_go_lose_and_repeat_nothing(home: Home, start: Start) -> None:
     """Joining and leaving under load moves partitions between routers without a gap or a repetition."""
     since = starting_points(home)

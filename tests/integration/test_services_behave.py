@@ -13,24 +13,12 @@ from hutong.home import Home
 from hutong.kafka.compacted import write
 from hutong.kafka.control import AGREEMENTS_TOPIC
 from tests.behaviour.line import FI, MOVED, collect, move, unique
-from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
+from tests.integration.routers import Start, await_true, hutong
 from tests.integration.test_router import Load, all_delivered, check_exactly_once, settings, starting_points
 from tests.metrics_page import ACCEPT, check_page
 from tests.spans import Collector, collector, spans_to, use
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with bus_with_line() as home:
-        yield home
-
-
-@pytest.fixture
-def start(home: Home) -> Iterator[Start]:
-    with starting(home) as start:
-        yield start
 
 
 def test_a_router_ends_in_order_under_load(home: Home, start: Start) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -15,24 +14,12 @@ from hutong.kafka.scan import Scan
 from hutong.kafka.settings import Settings
 from hutong.recovery.record import headers_of
 from tests.behaviour.line import MOVED, move
-from tests.integration.routers import Start, await_true, bus_with_line, hutong, starting
+from tests.integration.routers import Start, await_true, hutong
 from tests.integration.test_router import STATISTICS, ends, ids, read
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 TOPIC, QUARANTINE = f"pub.{MOVED}", f"quarantine.{MOVED}"
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with bus_with_line() as home:
-        yield home
-
-
-@pytest.fixture
-def start(home: Home) -> Iterator[Start]:
-    with starting(home) as start:
-        yield start
 
 
 def settings(home: Home, principal: str) -> Settings:

@@ -22,6 +22,7 @@ BACKUP = Backup(
     passwords={"x.y": "secret"},
     without_password=("a.b",),
     acls=frozenset({Acl(principal="x.y", resource="topic", name="pub.x.y.z", pattern="literal", operation="WRITE")}),
+    quotas={"x.y": {"producer_byte_rate": 5e5}},
     keys={"agreement": "ab" * 32},
     records={"ctl.agreements": {"agreement": b"{}"}},
     subjects={"pub.x.y.z-value": [1]},
@@ -60,7 +61,8 @@ def test_it_holds_no_event_and_no_key_of_the_authority(tmp_path: Path) -> None:
         control = archive.extractfile("control.json")
         assert control is not None
         plain = json.load(control)
-    assert set(plain) == {"format", "made_at", "topics", "passwords", "without_password", "acls", "keys", "records", "subjects"}
+    parts = {"topics", "passwords", "without_password", "acls", "quotas", "keys", "records", "subjects"}
+    assert set(plain) == {"format", "made_at"} | parts
 
 
 def archive_of(file: Path, **content: bytes) -> Path:

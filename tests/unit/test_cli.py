@@ -11,6 +11,7 @@ import pytest
 
 import hutong.cli
 from hutong.errors import HutongError
+from tests.declaring import FI
 
 MAIN = "import sys; sys.argv[0] = 'hutong'; from hutong.cli import main; main()"
 
@@ -53,20 +54,63 @@ def test_wrong_use_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """What Hutong raises on purpose is shown as its message, and nothing else."""
+def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> str | int | None:
+    """What ``hutong down`` exits with, where this happens within it."""
 
     def fail(*_args: object, **_options: object) -> None:
-        raise HutongError("it cannot be done; do something else")
+        raise error
 
     monkeypatch.setattr("hutong.embedded.down", fail)
     monkeypatch.delitem(sys.modules, "hutong.cli.down", raising=False)
     monkeypatch.setattr(sys, "argv", ["hutong", "down"])
     with pytest.raises(SystemExit) as ended:
         hutong.cli.main()
-    assert ended.value.code == 2
+    del sys.modules["hutong.cli.down"]  # it holds what failed: the next test must not find it
+    return ended.value.code
+
+
+def test_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What Hutong raises on purpose is shown as its message, and nothing else."""
+    assert raising(HutongError("it cannot be done; do something else"), monkeypatch) == 2
     assert capsys.readouterr().err == "hutong: it cannot be done; do something else\n"
-    monkeypatch.delitem(sys.modules, "hutong.cli.down", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/f"), "/f: Permission denied; run as the user whom it belongs to, or name"),
+        (OSError(30, "Read-only file system", b"/f"), "/f: Read-only file system; put that right or name another place"),
+        (OSError(24, "Too many open files"), "the system refuses: Too many open files; `hutong doctor`"),
+        (TimeoutError(), "the system refuses: TimeoutError; "),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    error: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What, where and what to do instead of a trace; exit code 2."""
+    assert raising(error, monkeypatch) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"hutong: {told}")
+    assert err.count("\n") == 1
+
+
+def test_a_reader_that_has_gone_is_no_failure_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`hutong ... | head` complains of nothing."""
+    code = raising(BrokenPipeError(32, "Broken pipe"), monkeypatch)
+    assert code != 2
+    assert capsys.readouterr().err == ""
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """A file where a directory must be: for what codegen writes, and for a whole home."""
+    (tmp_path / "file").touch()
+    inside = tmp_path / "file" / "models"
+    for arguments, home in ((("codegen", "--schemas", str(FI), "--out", str(inside)), tmp_path), (("up",), inside)):
+        done = hutong_command(*arguments, home=home)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert str(tmp_path / "file") in done.stderr
 
 
 def test_commands_on_a_home_without_a_bus(tmp_path: Path) -> None:

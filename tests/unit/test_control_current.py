@@ -133,6 +133,20 @@ def test_who_was_stopped_looks_first(topic: ControlTopic, monkeypatch: pytest.Mo
     assert asked.is_set()
 
 
+def test_who_was_away_for_long_forgets_what_is_no_more_there(topic: ControlTopic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic does not keep word of what was taken away for ever: then only reading it anew tells."""
+    told: list[dict[str, bytes]] = []
+    topic._changed = told.append  # type: ignore[method-assign]
+    monkeypatch.setattr(control, "read_all", lambda *_: {"k2": b"1"})
+    topic.await_current()
+    assert topic._entries.keys() == {"k1"}
+    topic._looked -= 13 * 3600
+    topic._current -= 60
+    topic.await_current()
+    assert topic._entries.keys() == {"k2"}
+    assert told[-1] == {"k2": b"1"}
+
+
 def test_a_change_that_is_not_in_force_is_not_current(client: Client) -> None:
     """Read is not enough."""
     fails = threading.Event()

@@ -90,6 +90,9 @@ class Intake:
         self.handler = IntakeHandler(self.flows, Events(self.registry), self)  # type: ignore[arg-type]
         self.output = Output()
 
+    def begin(self) -> None:
+        """In the place of the receivers."""
+
     def of(self, data: Any) -> list[dict[str, str]]:
         """In the place of the receivers."""
         self.asked.append(data)
@@ -307,6 +310,33 @@ def test_who_had_got_nothing(finder: Receivers, missing: str) -> None:
     assert finder.of(objection(**{missing: None})) == []
     assert finder.of(objection(event_id="e2")) == []
     assert finder.of(objection(event_time="yesterday")) == []
+
+
+def test_looking_for_events_comes_to_an_end(finder: Receivers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction has so much time for it, and what was found in one that had no more is known in the next."""
+    looked: list[str] = []
+    now = [1000.0]
+
+    def records(_: Any, topic: str, *__: Any, **___: Any) -> Iterator[Any]:
+        looked.append(topic)
+        now[0] += 2.0
+        return iter(())
+
+    monkeypatch.setattr(receivers, "records_since", records)
+    monkeypatch.setattr("services.coordinator.receivers.time.monotonic", lambda: now[0])
+    wanted = [objection(event_id=f"unknown-{number}") for number in range(5)]
+    for known in (2, 4):
+        finder.begin()
+        with pytest.raises(BrokerUnavailable, match="going on with the next"):
+            [finder.of(one) for one in wanted]
+        assert len(looked) == known
+    finder.begin()
+    assert [finder.of(one) for one in wanted] == [[]] * 5
+    assert len(looked) == 5
+    now[0] += 61
+    finder.begin()
+    finder.of(wanted[0])
+    assert len(looked) == 6  # it may have come meanwhile
 
 
 def test_agreements_that_are_not_followed_make_it_wait(finder: Receivers) -> None:

@@ -1,4 +1,4 @@
-"""What deploys the bus agrees with the code: images pinned, variables settings, mounted files there, Kafka's settings alike."""
+"""What deploys the bus agrees with the code: images pinned, variables settings, files there. Kafka: ``test_deploy_kafka``."""
 
 from __future__ import annotations
 
@@ -187,21 +187,6 @@ def test_grafana_finds_its_dashboards() -> None:
     assert source["datasources"][0]["url"] == "http://prometheus:9090"
 
 
-def test_kubernetes_has_the_settings_of_the_embedded_bus() -> None:
-    """Whatever both set is the same; what only the embedded bus sets is Strimzi's business, or for a small machine."""
-    nodes = [broker.Place(id=n, host=f"k{n}", port=1, controller_port=2) for n in (1, 2, 3)]
-    passwords = {broker.BROKER: "-", broker.CONTROLLER: "-"}
-    ours = broker.settings(nodes, nodes[0], listen="", data="", passwords=passwords, tls=None)
-    theirs = next(one for one in manifests() if one["kind"] == "Kafka")["spec"]["kafka"]["config"]
-    assert {name: str(value) for name, value in theirs.items()} == {name: ours[name] for name in theirs}
-    strimzis = r"(process|node|controller|listeners?|advertised|inter|sasl|super|authorizer|allow|log\.dirs|listener\.)\b.*"
-    small = {
-        *("offsets.topic.num.partitions", "transaction.state.log.num.partitions", "share.coordinator.state.topic.num.partitions"),
-        *("log.cleaner.dedupe.buffer.size", "num.network.threads", "num.io.threads"),
-    }
-    assert {name for name in ours.keys() - theirs.keys() if not re.fullmatch(strimzis, name)} == small
-
-
 def workloads() -> list[dict[str, Any]]:
     return [one for one in manifests() if one["kind"] in ("Deployment", "StatefulSet")]
 
@@ -267,9 +252,10 @@ def test_the_registry_may_the_same_everywhere() -> None:
 
 
 def test_routers_are_scaled_by_metrics_that_there_are() -> None:
-    """The queries name metrics of the monitor, and the target is the routers' deployment."""
+    """The queries name metrics of the monitor, and the target is the routers' deployment, which says no number of its own."""
     scaled = next(one for one in manifests() if one["kind"] == "ScaledObject")["spec"]
     assert scaled["scaleTargetRef"]["name"] == "router"
+    assert "replicas" not in next(one["spec"] for one in workloads() if one["metadata"]["name"] == "router")
     assert scaled["minReplicaCount"] >= 2
     code = "\n".join(file.read_text() for file in (ROOT / "services/monitor").glob("*.py"))
     named = {name for trigger in scaled["triggers"] for name in re.findall(r"hutong_\w+", trigger["metadata"]["query"])}

@@ -196,6 +196,29 @@ def test_lag_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert line["kept"] is True
 
 
+def test_lag_of_what_cannot_be_measured_is_no_zero(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in words nor for programs, and exit code 1: it may be late. What is not in force owes nobody a number."""
+    part = agreement("part", delivery=Waiting(count=1, oldest_ms=NOW - 1_000, exact=False, blind=True))
+    silent = agreement("silent", taking={"r.app": Waiting(count=0, oldest_ms=None, exact=False)})
+    code, out, _ = run(snapshot(FRESH, UNSEEN, part, silent), monkeypatch, capsys)
+    rows = [line.split() for line in out.splitlines()]
+    assert code == 1
+    assert rows[1:3] == [["part", "r", "-", "-", "1.0", "min"], ["unseen", "r", "-", "-", "1.0", "min"]]
+    assert rows[4] == ["silent", "r", "0", "0", "s", "1.0", "min", "r.app", "-", "-"]
+    assert "2 agreements cannot be measured now; see `hutong doctor`" in out
+    for one in (UNSEEN, part):
+        code, out, _ = run(snapshot(one), monkeypatch, capsys, "--json")
+        (line,) = json.loads(out)["agreements"]
+        assert (code, line["kept"]) == (1, None)
+        assert line["not_delivered"] == {"count": None, "exact": False, "oldest_seconds": None}
+    code, out, _ = run(snapshot(silent), monkeypatch, capsys, "--json")
+    assert json.loads(out)["agreements"][0]["not_taken"] == {"r.app": {"count": None, "exact": False, "oldest_seconds": None}}
+    assert code == 0
+    assert run(snapshot(dataclasses.replace(UNSEEN, in_force=False)), monkeypatch, capsys)[0] == 0
+    no_promise = dataclasses.replace(UNSEEN, objective_seconds=None)
+    assert run(snapshot(no_promise), monkeypatch, capsys)[0] == 1
+
+
 def test_lag_of_an_unknown_agreement_is_wrong_use(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2 and a way on."""
     code, _, err = run(snapshot(FRESH), monkeypatch, capsys, "none")

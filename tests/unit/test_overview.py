@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from hutong.cli import main
 from hutong.errors import BrokerUnavailable
 from hutong.home import Home
+from hutong.lag.pending import NOTHING, Waiting
+from hutong.lag.snapshot import AgreementLag
+from hutong.language import translated
 from hutong.overview.agreements import AgreementState, agreements, quarantine
+from hutong.overview.lag import state_of
 from hutong.overview.pages import Page, Pages, parse, read_pages
 from hutong.overview.picture import Watcher
 from hutong.overview.services import look
@@ -156,6 +160,30 @@ MONITOR = page(
 )
 
 
+NOW = 1_000_000
+MONITOR_BLIND = [
+    f'hutong_agreement_{name}{{agreement="{one}"}} 1' for one in "abcd" for name in ("info", "in_force")
+]  # as it is when no look has succeeded for a while: only what is declared
+
+
+def measured(name: str, **changes: Any) -> AgreementLag:
+    """An agreement as the bus itself was seen."""
+    facts: dict[str, Any] = {
+        "agreement": name,
+        "contract": "x.y.c",
+        "recipient": "r.s",
+        "publisher": "x.y",
+        "topic": f"sub.r.s.{name}",
+        "in_force": True,
+        "valid_until_ms": None,
+        "objective_seconds": 60.0,
+        "delivery": NOTHING,
+        "taking": {},
+        "at_ms": NOW,
+    }
+    return AgreementLag(**(facts | changes))
+
+
 def test_agreements_in_trouble_come_first() -> None:
     """What the monitor tells, joined with the rates of two routers; beyond its objective before late before fresh before idle."""
     before = Pages(at=10.0, by_url={"m": MONITOR, "r": page(hutong_router_deliveries_total={("a",): 100, ("b",): 5})})
@@ -228,8 +256,36 @@ def test_a_picture_without_a_monitor_is_measured_on_the_bus(home: Home, served: 
         raise BrokerUnavailable("no broker answers")
 
     blind = Watcher(home, [], fail).look()
-    assert (blind.source, blind.problem, blind.well) == ("nobody", "no broker answers", True)
+    assert (blind.source, blind.problem, blind.well) == ("nobody", "no broker answers", False)
     assert set(blind.to_document()) == {"well", "source", "problem", "agreements", "quarantine", "services"}
+
+
+def test_what_cannot_be_measured_is_not_well(home: Home, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever measures, the monitor or we: an agreement in force has no number then, stands first, and is named."""
+    unknown = Waiting(count=0, oldest_ms=None, exact=False)
+    seen = [
+        measured("quiet"),
+        measured("unseen", delivery=unknown, taking={"r.a": unknown}),
+        measured("ended", in_force=False),
+        measured("part", delivery=Waiting(count=2, oldest_ms=NOW - 1_000, exact=False, blind=True)),
+        measured("taken", taking={"r.a": unknown, "r.b": Waiting(count=3, oldest_ms=NOW, exact=True)}),
+    ]
+    found = Watcher(home, [], lambda: [state_of(one) for one in seen]).look()
+    assert (found.source, found.well) == ("bus", False)
+    assert found.problem == "what is pending cannot be measured now for part, unseen; see `hutong doctor`"
+    told = {one["agreement"]: one for one in found.to_document()["agreements"]}
+    assert list(told)[:2] == ["part", "unseen"]
+    for name in ("part", "unseen"):
+        assert {told[name][fact] for fact in ("pending", "freshness", "untaken", "judgement")} == {None}
+    assert (told["quiet"]["pending"], told["quiet"]["freshness"], told["taken"]["untaken"]) == (0, 0.0, 3)
+    assert Watcher(home, [], lambda: [state_of(one) for one in seen if one.told]).look().well
+    monkeypatch.setenv("HUTONG_LANG", "zh")
+    assert translated(found.problem) == "目前无法测量 part, unseen 的待投递数量；请运行 `hutong doctor` 查看原因"
+
+    served.pages["/metrics"] = "\n".join([*MONITOR_BLIND, ""]).encode()
+    blind = Watcher(home, [served.url], list).look()
+    assert (blind.source, blind.well) == ("monitor", False)
+    assert blind.problem == "what is pending cannot be measured now for a, b, c, ...; see `hutong doctor`"
 
 
 def status(monkeypatch: pytest.MonkeyPatch, home: Home, *arguments: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 import sys
 import threading
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError
 
-from hutong.certificates import Authority, Issued
-from hutong.embedded import broker, kafka, registry
+from hutong.certificates import Authority, Issued, ends
+from hutong.embedded import broker, bus, kafka, registry
 from hutong.embedded.process import processes, start
 from hutong.embedded.progress import Progress
 from hutong.embedded.state import State, Wish, load, save, settle
@@ -239,6 +240,55 @@ def test_parts_with_an_expired_certificate_are_stopped_and_no_others(tmp_path: P
         assert ["ends on" in told.lines[-2], "ended on" in told.lines[-1]] == [True, True]
         certify(home, state, told)
         assert "a new server certificate" in told.lines[-1]
+    finally:
+        for process in processes(home.run):
+            process.signal(9)
+
+
+def test_parts_that_still_show_an_ended_certificate_are_stopped_though_the_file_is_new(tmp_path: Path) -> None:
+    """A part that was started anew had it renewed; those that ran on hold the old one in memory until they are asked."""
+    home, told = Home(root=tmp_path), Told()
+    state = laid_out(home, "tls")
+    old = {days: Authority(directory=home.tls, now=datetime.now(UTC) - timedelta(days=days)) for days in (355, 366)}
+    ended = old[366].server(HOSTS)
+    _part(home, "kafka-1")
+    _part(home, "registry")
+    names = frozenset(["kafka-1", "registry"])
+    try:
+        with https(ended) as first:
+            (home.tls / "server.crt").unlink()
+            with https(old[355].server(HOSTS)) as second:
+                (home.tls / "server.crt").unlink()
+                certify(home, state, told)
+                node = dataclasses.replace(state.nodes[0], port=int(first.rpartition(":")[2]))
+                state = dataclasses.replace(state, nodes=(node,), registry_port=int(second.rpartition(":")[2]))
+                assert stop_expired(home, state, names, told) == frozenset(["kafka-1"])
+        assert [process.name for process in processes(home.run)] == ["registry"]
+        assert told.lines[-2] == "kafka-1 shows a certificate that has ended; starting it anew with another"
+        assert "the server certificate ends on" in told.lines[-1]  # what the registry shows, not what the file holds
+    finally:
+        for process in processes(home.run):
+            process.signal(9)
+
+
+def test_a_bus_that_runs_gets_its_certificates_anew_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their last month, the server's and its clients'; nothing of it is stopped."""
+    home = Home(root=tmp_path)
+    laid_out(home, "mutual")
+    before = Authority(directory=home.tls, now=datetime.now(UTC) - timedelta(days=345))
+    before.server(HOSTS)
+    client = before.client("operator")
+    for name in ("kafka-1", "registry"):
+        _part(home, name)
+    running = {process.pid for process in processes(home.run)}
+    monkeypatch.setattr(bus, "_is_ready", lambda *_: True)
+    try:
+        bus.up(home)
+        assert {process.pid for process in processes(home.run)} == running
+        for file in (home.tls / "server.crt", client.certificate):
+            end = ends(file)
+            assert end is not None
+            assert end > datetime.now(UTC) + timedelta(days=300)
     finally:
         for process in processes(home.run):
             process.signal(9)

@@ -136,12 +136,29 @@ def test_once_ends_with_what_it_found(
 def test_without_anything_it_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """No service, no monitor, no bus: no trace, but what to do."""
-    assert top(monkeypatch, tmp_path, "--once") == 0
+    """No service, no monitor, no bus: no trace, but what to do; nobody knows how it is, which is not well."""
+    assert top(monkeypatch, tmp_path, "--once") == 1
     out = capsys.readouterr().out
+    assert "not all is well" in out
     assert "no service has announced itself in this home; name others with --metrics" in out
     assert "hutong run monitor" in out
     assert "nothing says where the bus is" in out
+    assert top(monkeypatch, tmp_path, "--once", "--json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["well"] is False
+    assert "nothing says where the bus is" in document["problem"]
+
+
+def test_a_monitor_that_cannot_measure_is_not_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, served: Served
+) -> None:
+    """What it declares is there, what it measures is not: a hyphen, the agreement's name, and exit code 1."""
+    declared = MONITOR.splitlines()[0] + '\nhutong_agreement_in_force{{agreement="divisions-all"}} 1.0\n'
+    served.pages["/metrics"] = declared.format().encode()
+    assert top(monkeypatch, tmp_path, "--once", "--metrics", served.url) == 1
+    out = capsys.readouterr().out
+    assert "cannot be measured now for divisions-all; see `hutong doctor`" in out
+    assert "not all is well" in out
 
 
 def test_json_goes_on_line_by_line(tmp_path: Path, served: Served) -> None:
