@@ -20,6 +20,7 @@ from hutong.flows.check import Surroundings, flow_findings
 from hutong.flows.control import FlowRecord, key_name, plans_of
 from hutong.flows.flow import Duration, Event, Flow
 from tests.declaring import FI, Declarations
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[2]
 FLOW = "flows/claim-check.yaml"
@@ -284,7 +285,7 @@ def _paths(value: Any, here: tuple[str | int, ...]) -> list[tuple[str | int, ...
     return [here, *(path for key, one in entries for path in _paths(one, (*here, key)))]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_mutation_of_a_flow_makes_the_check_fail(data: st.DataObject) -> None:
     """Whatever stands in the file, there are findings or none; what has no error runs as a whole."""

@@ -22,6 +22,7 @@ from hutong.contracts.schema import EventSchema
 from hutong.contracts.shape import fingerprint
 from tests.avro_random import schemas_with_values
 from tests.declaring import FI
+from tests.examples import examples
 from tests.samples import CONTRACT, PERSON_REGISTERED, contract_root, generated, person
 
 ROOT = contract_root(PERSON_REGISTERED)
@@ -149,7 +150,7 @@ def test_generated_code_is_clean_under_ruff(written: Path) -> None:
     assert laid_out.returncode == 0, laid_out.stdout
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schemas_with_values())
 def test_random_data_is_equal_after_model_encode_decode(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """Data -> model -> Avro -> model gives the same model and the same data."""

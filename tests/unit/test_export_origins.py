@@ -20,6 +20,7 @@ from hutong.export.bus import Bus
 from hutong.export.origins import Origin, conditions, in_words, origins, type_words
 from tests.avro_random import values
 from tests.declaring import FI
+from tests.examples import examples
 
 SAMPLE = Path(__file__).parents[2] / "schemas"
 
@@ -88,7 +89,7 @@ def changing() -> list[str]:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_field_changes_with_its_origins_alone(data: st.DataObject) -> None:
     """Whatever is put into a field of an event, only fields change that name it as an origin; a copy is the event's own value."""
     bus, agreement = one(data.draw(st.sampled_from(changing()), label="agreement"))

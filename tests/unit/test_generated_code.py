@@ -24,6 +24,7 @@ from hutong.errors import ContractViolation
 from hutong.plain import packer
 from hutong.transcode.native.transcoder import extension
 from tests.avro_random import record_schemas, schemas_with_values
+from tests.examples import examples
 from tests.samples import PERSON_REGISTERED, contract_root, generated, person
 from tests.unit.test_validation import JUNK
 
@@ -55,7 +56,7 @@ def keyless(schema: dict[str, Any]) -> EventSchema:
 
 
 @both_packs
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(pair=schemas_with_values())
 def test_valid_values_are_packed_as_fastavro_writes_them(make: Compile, pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """Of random schemas: where there is a fast way at all, it takes every valid value."""
@@ -66,7 +67,7 @@ def test_valid_values_are_packed_as_fastavro_writes_them(make: Compile, pair: tu
 
 
 @both_packs
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(schema=record_schemas(), data=st.data())
 def test_junk_is_packed_only_where_the_check_takes_it(make: Compile, schema: dict[str, Any], data: st.DataObject) -> None:
     """The fast way is unsure of it, or gives the interpreted way's bytes; and ``pack`` fails exactly where that does."""
@@ -108,7 +109,7 @@ VALUES = JUNK | st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.just(None) | VALUES, st.booleans()), max_size=3))
 def test_rules_hold_in_generated_code_too(changes: list[tuple[tuple[str, ...], Any, bool]]) -> None:
     """Fields of a contract with every kind of rule are changed or left out: the same bytes, or the same violation."""
@@ -173,7 +174,7 @@ def read_by_fastavro(schema: Any, body: bytes) -> Any:
 
 
 @both_reads
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(pair=schemas_with_values(), data=st.data())
 def test_random_bytes_are_read_as_fastavro_reads_them(
     make: Compile, pair: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hutong.contracts.backtracking import TooComplex, explodes
+from tests.examples import examples
 
 EXPLODING = [
     *("(a+)+$", "(a|a)*b", "^(([a-z])+.)+[A-Z]([a-z])+$", "(a*)*b", "(a|aa)+", "(.*a){20}", r"(\w+\s?)+", "([0-9]+)*", "(a+b?)+"),
@@ -72,7 +73,7 @@ PATTERNS = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(PATTERNS)
 def test_what_passes_ends_soon(pattern: str) -> None:
     """On texts that nearly fit, where an explosion would take 2^24 steps at least."""

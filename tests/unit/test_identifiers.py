@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hutong.contracts.identifiers import _QUICK, _stdnum_checker, checker
+from tests.examples import examples
 
 LETTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
@@ -38,7 +39,7 @@ def test_a_quick_check_says_what_the_library_says(name: str, numbers: st.SearchS
     library = _stdnum_checker(name)
     quick = _QUICK[name](library)
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=examples(500), deadline=None)
     @given(numbers, st.data())
     def compare(number: str, data: st.DataObject) -> None:
         for text in (number, changed(data, number)):

@@ -18,6 +18,7 @@ from hutong.kafka.schemas import WriterSchemas
 from hutong.lag.concern import Concern, of_deliveries
 from hutong.memory import MemoryRecord
 from hutong.transcode.routing import Inbound, RoutingTable
+from tests.examples import examples
 from tests.fuzz.agreements import SECRET, cases
 from tests.unit.test_routing import CONTRACT, DAY, V1, V2, grant, record
 
@@ -56,7 +57,7 @@ def routed(inbound: Inbound, schemas: dict[int, EventSchema], *grants: Grant) ->
     return {one.agreement for one in outcome.deliveries} | {one.agreement for one in outcome.quarantined if one.agreement}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(cases(), st.data())
 def test_it_is_what_the_router_delivers_or_quarantines(
     case: tuple[EventSchema, list[Plan], dict[str, Any]], data: st.DataObject

@@ -18,6 +18,7 @@ from hutong.errors import DeclarationError
 from hutong.transcode.native.transcoder import extension
 from hutong.transcode.reference import ReferenceTranscoder
 from tests.avro_random import record_schemas, values
+from tests.examples import examples
 from tests.fuzz.agreements import ROWS, TRANSFORMS, event_schema, native, outcome, plan, versions
 
 pytestmark = pytest.mark.skipif(extension is None, reason="the extension hutong_native is not built")
@@ -122,7 +123,7 @@ def test_every_version_comes_out_as_the_reference_makes_it() -> None:
     """Older and newer events: equal deliveries and equal failures, and enough of both kinds are the extension's own."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=600, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=examples(600), deadline=None, database=None, derandomize=True)
     @given(cases())
     def compare(case: Case | None) -> None:
         if case is None:

@@ -17,6 +17,7 @@ from hutong.contracts.schema import EventSchema
 from hutong.plain import record_classes
 from hutong.transcode.native.transcoder import extension
 from tests.avro_random import record_schemas, schemas_with_values
+from tests.examples import examples
 from tests.samples import PERSON_REGISTERED, contract_root, generated, person
 from tests.unit.test_generated_code import PLACES, VALUES, keyless
 from tests.unit.test_validation import JUNK
@@ -50,7 +51,7 @@ def packs(schema: EventSchema, forms: Any = None) -> tuple[Any, Any] | None:
     return None if plain is None else both((compile_pack(*arguments), plain))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(schemas_with_values())
 def test_valid_values_of_random_schemas_are_packed_alike(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """The extension takes all that the generated code takes."""
@@ -59,7 +60,7 @@ def test_valid_values_of_random_schemas_are_packed_alike(pair: tuple[dict[str, A
         assert found[0](pair[1]) == found[1](pair[1])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(record_schemas(), st.data())
 def test_junk_is_packed_alike(schema: dict[str, Any], data: st.DataObject) -> None:
     """The extension refuses exactly what the generated code refuses."""
@@ -69,7 +70,7 @@ def test_junk_is_packed_alike(schema: dict[str, Any], data: st.DataObject) -> No
         assert outcome(lambda: found[0](value)) == outcome(lambda: found[1](value))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.just(None) | VALUES, st.booleans()), max_size=3))
 def test_rules_and_keys_are_the_same(changes: list[tuple[tuple[str, ...], Any, bool]]) -> None:
     """Fields of a contract with every kind of rule are changed or left out, in mappings and in models made without checks."""
@@ -94,7 +95,7 @@ def test_a_model_is_packed_by_the_extension() -> None:
     assert quick(Model(**data)) == plain(Model(**data)) == SCHEMA.pack(data)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(schemas_with_values(), st.data())
 def test_random_bytes_are_read_alike(pair: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject) -> None:
     """Valid bytes give equal values; cut and changed ones too, or the extension leaves them to fastavro."""
@@ -117,7 +118,7 @@ DIGITS = st.text("0123456789X", min_size=18, max_size=18)
 BIRTHDAYS = st.tuples(st.sampled_from(["110105", "140105", "990000"]), st.sampled_from(["1949", "1900", "2000", "0000"]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(BIRTHDAYS, st.sampled_from(["1231", "0229", "0230", "0431", "1301", "0000"]), st.sampled_from("0123456789Xx"), DIGITS)
 def test_identity_numbers_pass_as_the_check_in_python_lets_them(origin: tuple[str, str], day: str, last: str, other: str) -> None:
     """Known places and years are answered without Python: days that are none and wrong check digits still do not pass."""

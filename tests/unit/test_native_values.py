@@ -19,6 +19,7 @@ from hutong.contracts.schema import EventSchema, key_text
 from hutong.transcode.native.transcoder import extension
 from hutong.transcode.reference import ReferenceTranscoder
 from tests.avro_random import LOGICAL, values
+from tests.examples import examples
 from tests.fuzz.agreements import event_schema, native, outcome, plan, versions
 
 pytestmark = pytest.mark.skipif(extension is None, reason="the extension hutong_native is not built")
@@ -197,7 +198,7 @@ KEY_TYPES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("optional", [False, True])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_keys_of_several_parts(optional: bool, data: st.DataObject) -> None:
     """Shown and hidden parts of every type that a key takes; a part that is null makes no key."""

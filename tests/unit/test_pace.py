@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hutong.kafka.pace import Pace
+from tests.examples import examples
 
 FIRST = 5_000
 MANY, FEW = (0.9, 16e-6), (0.012, 18e-6)  # seconds per transaction and per event, as measured with 1,000 and with 3 destinations
@@ -138,7 +139,7 @@ def test_a_slow_start_is_forgotten() -> None:
     assert pace.limit >= 40_000
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     ending=st.floats(0.001, 3.0),
     event=st.floats(1e-6, 1e-3),

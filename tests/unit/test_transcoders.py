@@ -17,6 +17,7 @@ from hutong.contracts.schema import EventSchema
 from hutong.transcode.compiled import CompiledTranscoder, Transcoder
 from hutong.transcode.native.transcoder import NativeTranscoder, extension
 from hutong.transcode.reference import ReferenceTranscoder, VersionPlans
+from tests.examples import examples
 from tests.fuzz.agreements import cases, compiled, event_schema, native, outcome, plan, sample_agreements, versions
 
 Make = Callable[[EventSchema, list[VersionPlans]], Transcoder]
@@ -26,7 +27,7 @@ both_kinds = pytest.mark.parametrize("fast", [compiled, pytest.param(native, mar
 
 
 @both_kinds
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(cases())
 def test_both_give_the_same_bytes(fast: Make, case: tuple[EventSchema, list[Plan], dict[str, Any]]) -> None:
     """Random schemas, agreements and records: deliveries, keys and failures are equal."""
@@ -38,7 +39,7 @@ def test_both_give_the_same_bytes(fast: Make, case: tuple[EventSchema, list[Plan
 
 
 @both_kinds
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(cases(), st.data())
 def test_both_refuse_the_same_values(
     fast: Make, case: tuple[EventSchema, list[Plan], dict[str, Any]], data: st.DataObject

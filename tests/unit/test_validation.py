@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hutong.contracts.schema import EventSchema
 from hutong.errors import ContractViolation
 from tests.avro_random import record_schemas, schemas_with_values
+from tests.examples import examples
 from tests.samples import PERSON_REGISTERED, person
 
 SCHEMA = EventSchema(PERSON_REGISTERED)
@@ -104,7 +105,7 @@ def facts(schema: dict[str, Any]) -> dict[str, Any]:
     return schema | {"hutong": {"contract": "t.r", "version": 1, "key": ["f0"]}}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(schemas_with_values())
 def test_valid_values_of_random_schemas_are_accepted_and_come_back(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """check accepts what fastavro.validate accepts; encode and decode return it."""
@@ -129,7 +130,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(record_schemas(), st.data())
 def test_what_is_accepted_can_always_be_written(schema: dict[str, Any], data: st.DataObject) -> None:
     """Junk in a field is refused, or it is written and read back equal; never a crash in between."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hutong.flows.flow import Duration
 from hutong.flows.worktime import Calendar, Moment, StateCouncil, WorkTime
+from tests.examples import examples
 
 SHANGHAI, HELSINKI = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Helsinki")
 QUARTER_MS = 900_000
@@ -92,7 +93,7 @@ OFFICES = st.sampled_from([(time(9), time(17)), (time(8, 30), time(12)), (time(0
 
 
 @given(start=STARTS, odd=st.integers(0, QUARTER_MS - 1), days=st.integers(1, 15), zone=ZONES, calendar=CALENDARS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_working_days_are_those_of_a_walked_clock(start: int, odd: int, days: int, zone: ZoneInfo, calendar: Calendar) -> None:
     """Any start, number, zone and calendar: the midnight after the Nth working day, and whether all days were known."""
     start += odd
@@ -100,7 +101,7 @@ def test_working_days_are_those_of_a_walked_clock(start: int, odd: int, days: in
 
 
 @given(start=STARTS, hours=st.integers(1, 40), zone=ZONES, calendar=CALENDARS, office=OFFICES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_working_hours_are_those_of_a_walked_clock(
     start: int, hours: int, zone: ZoneInfo, calendar: Calendar, office: tuple[time, time]
 ) -> None:
