@@ -42,8 +42,8 @@ def compacted_consumer(settings: Settings, *, wait_ms: int) -> Consumer:
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": wait_ms,
-            # Whoever asks for the end waits for half a second only. By default one question without an answer costs the connection,
-            # and on a busy broker a new one takes so long that the next questions are over before it is made (seen: for a minute).
+            # Whoever asks for the end waits for half a second only. By default one question without an answer costs the
+            # connection, and on a busy broker the next questions are over before there is a new one (seen: for a minute).
             "socket.max.fails": 20,
         },
         logger=_LOG,

@@ -27,6 +27,6 @@ def _go_on(self: ControlTopic) -> None:
 
 
 if __name__ == "__main__":
-    ControlTopic.await_current = _go_on  # type: ignore[method-assign]
+    ControlTopic.await_current = ControlTopic.check = _go_on  # type: ignore[method-assign]
     configure("router")
     main(sys.argv[1:])
