@@ -148,6 +148,7 @@ def test_a_flow_looks_at_what_comes_after_it(bus: Bus, start: Start) -> None:
     bus.apply(flow())
 
 
+@pytest.mark.long
 def test_a_correction_goes_to_everybody_who_had_got_the_wrong_value(bus: Bus, start: Start, tmp_path: Path) -> None:
     """The sample's flow: the agreements whose rows the doubted event passed say whom to ask, and no event beside it does."""
     declare_correction(tmp_path)

@@ -32,7 +32,7 @@ from tests.integration.coordinators import Agencies, Bus
 from tests.integration.loan_flow import OFFICE, QUESTION, REQUESTED, TAX
 from tests.integration.routers import await_true, hutong
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 __all__ = ["bus", "start"]  # fixtures, found by name
 
@@ -58,8 +58,6 @@ def test_killed_coordinators_ask_and_report_once(bus: Bus, start: Start) -> None
     check_once(bus, set(numbers))
 
 
-@pytest.mark.long
-@pytest.mark.long
 def test_another_takes_over_a_killed_ones_cases(bus: Bus, start: Start) -> None:
     """The cases of a killed coordinator go on with the other one in less than 15 seconds."""
     first = start("a").await_ready()
@@ -78,7 +76,6 @@ def test_another_takes_over_a_killed_ones_cases(bus: Bus, start: Start) -> None:
     assert seconds < 15
 
 
-@pytest.mark.long
 def test_a_registry_outage_makes_it_wait(bus: Bus, start: Start) -> None:
     """Without the registry a new coordinator can read nothing: it says so, and goes on when the registry is back."""
     with bus.publisher(OFFICE) as publisher:
@@ -97,7 +94,6 @@ def test_a_registry_outage_makes_it_wait(bus: Bus, start: Start) -> None:
         assert coordinator.process.poll() is None
 
 
-@pytest.mark.long
 def test_one_that_sleeps_and_wakes_changes_nothing(bus: Bus, start: Start) -> None:
     """A coordinator that is stopped in the middle of its work, beyond its session, comes back to cases that are others' now."""
     first, second = start("a").await_ready(), start("b").await_ready()
@@ -173,7 +169,6 @@ def start_again(bus: Bus) -> None:
             return
 
 
-@pytest.mark.long
 def test_the_broker_dies_and_comes_back(bus: Bus, start: Start) -> None:
     """Its process killed in the middle of the work and started again: every case closes, with the coordinator or its next one."""
     coordinator = start().await_ready()

@@ -346,6 +346,7 @@ def _make_offsets_topic(home: Home) -> None:
 
 @pytest.mark.timeout(180)
 @pytest.mark.long
+@pytest.mark.long
 def test_three_brokers_survive_the_loss_of_one(own_home: Home) -> None:
     """Every topic has three copies, Kafka's own too; with a broker killed, events are still confirmed by two."""
     address = up(own_home, wish=Wish(brokers=3))

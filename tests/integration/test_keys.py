@@ -34,7 +34,7 @@ from tests.integration.test_router import STATISTICS, Load, check_exactly_once, 
 
 HETU, AGREEMENT = "131052-308T", "moves-for-statistics"
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 @pytest.fixture
@@ -185,7 +185,6 @@ def others(home: Home) -> Iterator[list[ServiceProcess]]:
             one.stop()
 
 
-@pytest.mark.long  # the broker is restarted twice
 def test_passwords_change_under_running_clients(home: Home, start: Start, others: list[ServiceProcess]) -> None:
     """Services, publisher and recipient get new passwords, then all connections break: nobody is started anew, nothing is lost or
     comes twice. The same where the change was broken off in the middle, at the worst moment."""

@@ -21,6 +21,7 @@ from tests.spans import Collector, collector, spans_to, use
 pytestmark = pytest.mark.timeout(240)
 
 
+@pytest.mark.long
 def test_a_router_ends_in_order_under_load(home: Home, start: Start) -> None:
     """SIGTERM: not ready from that moment on, ended within 10 s with 0, and nothing lost or twice when another goes on."""
     since = starting_points(home)
