@@ -24,6 +24,7 @@ __all__ = ["FAULTS"]
 _ID = "people-to-tax"
 _FOLLOWER = "rdkafka"  # what a client calls itself that was given no name: of a router's, only the one that follows agreements
 _CUT_SECONDS = 10.0
+_UNDER_WAY_SECONDS = 0.5  # a question that lies with the broker already would still be answered, and tell of the revocation
 _HEARD_MS = 1000  # "in under a second"
 _AWAY_SECONDS = (1.5, 5.0)  # longer than a revocation may take, shorter than the router's session (10 s)
 _FILE = f"agreements/tax.office/{_ID}.yaml"
@@ -121,11 +122,12 @@ class CutOff:
         router = world.routers["a"]
         try:
             with self._proxy.silent_to(_FOLLOWER):
+                time.sleep(_UNDER_WAY_SECONDS)
                 _revoke(world)
                 if not self.is_control:
                     await_true(lambda: router.get("/health/ready")[0] == 503, "the router says that it waits", _CUT_SECONDS)
                     assert AGREEMENTS_TOPIC in router.get("/health/ready")[1], "it waits for something else"
-                time.sleep(random.uniform(*_AWAY_SECONDS))  # so long it is tempted
+                time.sleep(_AWAY_SECONDS[1] if self.is_control else random.uniform(*_AWAY_SECONDS))  # so long it is tempted
             world.recovered()
         finally:
             _grant(world)
