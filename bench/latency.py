@@ -131,7 +131,7 @@ def steady(bus: Bus, declared: Declared, plan: Plan, folder: Path, *, settings: 
 
 def publish(orders: dict[str, Any]) -> None:
     """Publish at the rate, as the SDK does; an event's id is its number and when it was sent, in ns."""
-    producer = Producer(orders["publisher"] | {"linger.ms": 5, "acks": "all", "enable.idempotence": True})
+    producer = Producer(orders["publisher"] | {"linger.ms": 2, "acks": "all", "enable.idempotence": True})
     values = [bytes.fromhex(value) for value in orders["values"]]
     keys = [key.encode() for key in orders["keys"]]
     headers: list[tuple[str, bytes]] = [(name, value.encode()) for name, value in orders["headers"]]

@@ -125,6 +125,7 @@ def command(home: Home, node: Node, kafka: Path, *, alone: bool = False) -> list
         *server_flags(heap_mb=1024, temporary=home.run / "tmp"),
         "-XX:+UseG1GC",  # Java would take the serial collector on a machine of less than 2 GB: pauses of the whole broker
         "-XX:MaxGCPauseMillis=20",
+        "-XX:ParallelGCThreads=1",  # on cores that are shared, several wait for one that does not run: pauses of 100 ms
         f"-Dhutong.log={log_file(home, node, alone=alone)}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
         "-cp",

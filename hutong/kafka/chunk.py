@@ -24,10 +24,12 @@ class Chunk(Protocol):
     Attributes:
         native: what the extension's lane takes; None where it cannot.
         errors: what was reported among them.
+        is_crowded: whether more waits of some departments, while of others this is all.
     """
 
     native: Any
     errors: list[KafkaError]
+    is_crowded: bool
 
     def __len__(self) -> int: ...
 
@@ -41,6 +43,7 @@ class PolledChunk:
     """Messages of the Python client."""
 
     native: Any = None
+    is_crowded = False  # the client has one queue, and nobody knows what is behind it
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self.errors: list[KafkaError] = [error for message in messages if (error := message.error()) is not None]
@@ -60,8 +63,9 @@ class PolledChunk:
 class FetchedChunk:
     """Messages that the extension holds; Python objects are made of those alone that Python asks for."""
 
-    def __init__(self, native: Any, codes: Sequence[int], error: KafkaError | None = None) -> None:
+    def __init__(self, native: Any, codes: Sequence[int], error: KafkaError | None = None, *, is_crowded: bool = False) -> None:
         self.native: Any = native
+        self.is_crowded = is_crowded
         self.errors: list[KafkaError] = [*([error] if error else []), *map(KafkaError, codes)]
 
     def __len__(self) -> int:

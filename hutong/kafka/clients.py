@@ -78,7 +78,7 @@ class KafkaSender:
             | {
                 "enable.idempotence": True,
                 "acks": "all",
-                "linger.ms": 5,
+                "linger.ms": 2,  # mere waiting, of the time that an event takes to its recipient; under load batches fill anyhow
                 "compression.type": "lz4",
                 "message.timeout.ms": int(settings.delivery_seconds * 1000),
                 # The publisher refuses larger events itself, naming the contract; this keeps librdkafka from doing it first.

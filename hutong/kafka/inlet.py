@@ -144,9 +144,9 @@ class Inlet:
 
     def _fetch(self, most: int, seconds: float, error: KafkaError | None = None) -> Chunk:
         self._latest.close()  # what was read before has been handled
-        native, codes = self._inbox.fetch(most, int(seconds * 1000))
+        native, codes, crowded = self._inbox.fetch(most, int(seconds * 1000))
         self._latest = native
-        return FetchedChunk(native, codes, error)
+        return FetchedChunk(native, codes, error, is_crowded=crowded)
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         if self._inbox is not None:
@@ -186,8 +186,8 @@ def _config(group: str, instance: str) -> dict[str, Any]:
         "allow.auto.create.topics": False,
         "fetch.wait.max.ms": 50,
         "fetch.queue.backoff.ms": 20,
-        # What waits in memory, whatever the size of events: about this much, and one answer of a broker beside.
-        "queued.max.messages.kbytes": 16_384,
+        # What waits in memory, whatever the size of events: about this much for each of the inbox's lanes, and one answer beside.
+        "queued.max.messages.kbytes": 2_048,
         "queued.min.messages": 20_000,
         "fetch.max.bytes": 16_777_216,
         "check.crcs": True,

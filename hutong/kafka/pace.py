@@ -2,7 +2,8 @@
 
 A transaction costs the brokers time for every partition that it touches, so a router with thousands of destinations needs large
 ones and a router with three does not; how large depends on the brokers too. Larger ones make deliveries wait longer, so growth
-ends where it gains little. Pure: no clock, no Kafka. Neighbours: ``transaction`` asks and tells.
+ends where it gains little; and where some departments have a backlog and others have none, those others do not wait for it.
+Pure: no clock, no Kafka. Neighbours: ``transaction`` asks and tells.
 """
 
 from __future__ import annotations
@@ -37,11 +38,24 @@ class Pace:
         self._since = 0
         self._filled: float | None = None
         self._allowed = most
+        self._ending = 0.0  # seconds that ending a transaction took of late
+        self._cut = False
         self.limit = self._least = min(_FIRST, most)
 
-    def room(self, events: int, seconds: float) -> int:
-        """How many more events an open transaction takes; 0 ends it."""
+    def room(self, events: int, seconds: float, *, crowded: bool = False) -> int:
+        """How many more events an open transaction takes; 0 ends it.
+
+        Args:
+            events: what it holds.
+            seconds: since it began.
+            crowded: whether it holds all that some departments have, while others have more: whoever has no backlog waits for
+                the transaction before and for its own, so it is filled for no longer than ending it takes. That costs half the
+                rate, of those who have a backlog.
+        """
         self._filled = seconds
+        if crowded and seconds >= self._ending:
+            self._cut = True
+            return 0
         return 0 if seconds >= self._seconds else max(0, self.limit - events)
 
     def done(self, events: int, seconds: float, *, waiting: bool) -> None:
@@ -54,6 +68,10 @@ class Pace:
         """
         # Where nobody asked for room, all of it counts as filling: the careful guess.
         filling, self._filled = seconds if self._filled is None else min(self._filled, seconds), None
+        self._ending += (seconds - filling - self._ending) / 4
+        cut, self._cut = self._cut, False
+        if cut:
+            return  # it says nothing of the size that pays
         if not waiting:
             if events < self.limit // 2:
                 self.limit = max(self._least, self.limit // 2)
@@ -81,7 +99,7 @@ class Pace:
         Args:
             events: what it held. Where that was little, its size was not the reason.
         """
-        self._filled = None
+        self._filled, self._cut = None, False
         if events > self.limit // 2:
             self.limit = self._allowed = max(self._least, self.limit // 2)
             self._since = 0

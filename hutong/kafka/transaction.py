@@ -66,6 +66,7 @@ _Filled = tuple[dict[Place, int], bool, Any]
 """Of a transaction that is ready: where to go on after it, whether more were waiting, and the group's metadata from before."""
 
 _CHUNK = 5_000  # events read at once: large enough to cost little, small enough to hold in memory
+_FIRST_CHUNK = 1_000  # and so many at first, and while some wait behind others' backlog
 _BUSY = 1_000  # a chunk of so many says that more is on its way: worth a moment's wait
 _FENCED_FOR_GOOD, _FENCED_SECONDS = 4, 60.0  # so many times within so long are no coincidence
 _REST = 4  # so many times as long as a look at batches that cannot be unpacked took, there is none: a fifth of the time at most
@@ -140,7 +141,7 @@ class TransactionalStep:
             self._next_look = time.perf_counter() + _REST * (time.perf_counter() - began)
             if batches:
                 return self._pass(outlet, batches[0], began)  # another is found the next time
-        chunk = self._inlet.first(min(_CHUNK, self._pace.limit))
+        chunk = self._inlet.first(min(_FIRST_CHUNK, self._pace.limit))
         if not len(chunk) and not chunk.errors:
             return False
         self._unsettled = set(chunk.positions())
@@ -207,14 +208,16 @@ class TransactionalStep:
         The group's metadata is from before the last chunk was handled: a rebalance since then fences the offsets.
         """
         positions: dict[Place, int] = {}
+        crowded = False
         while True:
             positions |= chunk.positions()
             self._held += len(chunk)
+            crowded = crowded or chunk.is_crowded
             go_on = self._handle(chunk, outlet)
-            room = self._pace.room(self._held, time.perf_counter() - began)
+            room = self._pace.room(self._held, time.perf_counter() - began, crowded=crowded)
             if not room or not go_on or len(chunk) < _BUSY:
                 return positions, not room, metadata
-            chunk = self._inlet.more(min(_CHUNK, room))
+            chunk = self._inlet.more(min(_FIRST_CHUNK if crowded else _CHUNK, room))
             self._unsettled |= chunk.positions().keys()
             if not self._inlet.undisturbed(chunk):
                 raise _Disturbed

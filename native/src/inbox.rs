@@ -1,11 +1,17 @@
-//! Fetches records of a Python consumer's partitions without a Python object for each.
+//! Fetches records of a Python consumer's partitions without a Python object for each, and no department at another's expense.
 //!
-//! The partitions' queues are led to a queue of our own (rdkafka.h, `rd_kafka_queue_forward`), so what the Python client polls for is
-//! rebalances and errors alone, and no callback ever comes among the records. Neighbours: `batch` takes what is fetched.
+//! The partitions' queues are led to lanes of our own (rdkafka.h, `rd_kafka_queue_forward`), so what the Python client polls for is
+//! rebalances and errors alone, and no callback ever comes among the records. All partitions of a department lie in one lane, and
+//! the lanes have equal shares of every fetch: who floods waits for itself, and where there are more departments than lanes, those
+//! of its lane wait with it (after McKenney's stochastic fairness queueing, 1990). A partition never changes its lane, which would change the order of its records.
+//! Neighbours: `batch` takes what is fetched.
 
+use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -14,14 +20,24 @@ use pyo3::types::PyBytes;
 use crate::batch::{Batch, each_header, name};
 use crate::librdkafka::{Api, Handle, Message, NO_ERROR, api, take_newest};
 
+/// What the client reads ahead is for each lane (`inlet`, queued.max.messages.kbytes): more lanes are more memory.
+const LANES: usize = 16;
+
 /// A Python `confluent_kafka.Consumer` whose configuration names this extension as a plugin.
 #[pyclass(frozen, module = "hutong_native")]
 pub struct Inbox {
-    /// Outlives the queue.
+    /// Outlives the queues.
     _consumer: Py<PyAny>,
     api: &'static Api,
     client: usize,
-    queue: AtomicUsize,
+    /// The lanes' queues; 0 once closed.
+    lanes: [AtomicUsize; LANES],
+    /// Department -> its lane.
+    departments: Mutex<HashMap<String, usize>>,
+    /// The lane that is asked first the next time.
+    next: AtomicUsize,
+    /// librdkafka has its address while there are queues.
+    arrivals: Box<Arrivals>,
 }
 
 #[pymethods]
@@ -31,15 +47,30 @@ impl Inbox {
     fn new(consumer: Py<PyAny>) -> PyResult<Inbox> {
         let api = api().ok_or_else(|| PyRuntimeError::new_err("librdkafka was not loaded"))?;
         let client = take_newest().ok_or_else(|| PyRuntimeError::new_err("the consumer was not made with this plugin"))?;
-        // SAFETY: the client lives as long as its consumer, which is held here.
-        let queue = unsafe { (api.queue_new)(client) };
-        Ok(Inbox { _consumer: consumer, api, client: client as usize, queue: AtomicUsize::new(queue as usize) })
+        let arrivals = Box::<Arrivals>::default();
+        let lanes = std::array::from_fn(|_| {
+            // SAFETY: the client lives as long as its consumer, which is held here; the arrivals live as long as the queue.
+            unsafe {
+                let queue = (api.queue_new)(client);
+                (api.queue_tell)(queue, Some(on_arrival), (&raw const *arrivals).cast_mut().cast());
+                AtomicUsize::new(queue as usize)
+            }
+        });
+        Ok(Inbox {
+            _consumer: consumer,
+            api,
+            client: client as usize,
+            lanes,
+            departments: Mutex::default(),
+            next: AtomicUsize::new(0),
+            arrivals,
+        })
     }
 
     /// Leads a partition's records here; to be called for every partition, when it is assigned and before it is fetched.
     fn lead(&self, topic: &str, partition: i32) -> PyResult<()> {
+        let own = self.queue(self.lane_of(topic))?;
         let topic = CString::new(topic).map_err(|_| PyValueError::new_err("a topic's name has no zero byte"))?;
-        let own = self.queue()?;
         // SAFETY: the queue is that of a partition of this client; librdkafka counts its own reference.
         unsafe {
             let queue = (self.api.queue_of_partition)(self.client as Handle, topic.as_ptr(), partition);
@@ -52,21 +83,20 @@ impl Inbox {
         Ok(())
     }
 
-    /// The next records, at most `limit`: waits for the first, takes those that are there. Also the codes of errors among them.
-    fn fetch(&self, py: Python<'_>, limit: usize, milliseconds: c_int) -> PyResult<(Batch, Vec<i32>)> {
+    /// The next records, at most `limit`: waits for the first, takes those that are there.
+    ///
+    /// Also the codes of errors among them, and whether some lanes have more while others gave all that they had.
+    fn fetch(&self, py: Python<'_>, limit: usize, milliseconds: u64) -> PyResult<(Batch, Vec<i32>, bool)> {
         py.detach(|| {
-            let queue = self.queue()?;
-            let mut messages: Vec<*mut Message> = Vec::new();
-            // SAFETY: librdkafka fills as many pointers as it says.
-            unsafe {
-                let first = (self.api.consume_one)(queue, milliseconds);
-                if !first.is_null() {
-                    messages.push(first);
-                    let mut more = vec![null_mut(); limit.saturating_sub(1)];
-                    let count = (self.api.consume_batch)(queue, 0, more.as_mut_ptr(), more.len());
-                    messages.extend_from_slice(&more[..usize::try_from(count).unwrap_or(0)]);
+            let end = Instant::now() + Duration::from_millis(milliseconds);
+            let (mut messages, crowded) = loop {
+                self.arrivals.forget(); // before it is looked: what comes after this is told of, or found
+                let found = self.take(limit)?;
+                // What comes need not be a record: librdkafka marks there where a partition was taken up.
+                if !found.0.is_empty() || !self.arrivals.wait(end.saturating_duration_since(Instant::now())) {
+                    break found;
                 }
-            }
+            };
             let mut errors = Vec::new();
             messages.retain(|message| {
                 // SAFETY: each message is ours until it is destroyed.
@@ -77,26 +107,78 @@ impl Inbox {
                 }
                 code == NO_ERROR
             });
-            Ok((Batch::fetched(self.api, messages), errors))
+            Ok((Batch::fetched(self.api, messages), errors, crowded))
         })
     }
 
     /// Gives up what has not been fetched. To be called before the consumer is closed, which waits for it, and when no batch is left.
     fn close(&self) {
-        let queue = self.queue.swap(0, Ordering::AcqRel) as *mut c_void;
-        if !queue.is_null() {
-            // SAFETY: made in `new`, and destroyed once; the consumer still lives.
-            unsafe { (self.api.queue_destroy)(queue) };
+        for lane in &self.lanes {
+            let queue = lane.swap(0, Ordering::AcqRel) as *mut c_void;
+            if !queue.is_null() {
+                // SAFETY: made in `new`, and destroyed once; the consumer still lives. Partitions may hold the queue for longer, so
+                // it is told first that there are no arrivals any more.
+                unsafe {
+                    (self.api.queue_tell)(queue, None, null_mut());
+                    (self.api.queue_destroy)(queue);
+                }
+            }
         }
     }
 }
 
 impl Inbox {
-    fn queue(&self) -> PyResult<*mut c_void> {
-        match self.queue.load(Ordering::Acquire) {
+    fn queue(&self, lane: usize) -> PyResult<*mut c_void> {
+        match self.lanes[lane].load(Ordering::Acquire) {
             0 => Err(PyRuntimeError::new_err("the inbox is closed")),
             queue => Ok(queue as *mut c_void),
         }
+    }
+
+    /// The lane of a topic, `pub.<department>.<event>`: its department's. Departments are dealt out as they come, for good.
+    fn lane_of(&self, topic: &str) -> usize {
+        let department = topic.rsplit_once('.').map_or(topic, |(department, _)| department);
+        let mut departments = self.departments.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = departments.len() % LANES;
+        *departments.entry(department.to_owned()).or_insert(next)
+    }
+
+    /// What is there, at most so many: equal shares, and what some lanes leave goes to those that have more.
+    ///
+    /// Also whether some have more still, while others gave all.
+    fn take(&self, limit: usize) -> PyResult<(Vec<*mut Message>, bool)> {
+        let mut messages = Vec::new();
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut with_more: Vec<usize> = (0..LANES).map(|number| (first + number) % LANES).collect();
+        let mut gave_all = false;
+        while !with_more.is_empty() && messages.len() < limit {
+            let share = ((limit - messages.len()) / with_more.len()).max(1);
+            let mut still = Vec::new();
+            for lane in with_more {
+                let wanted = share.min(limit - messages.len());
+                let found = self.consume(lane, wanted, &mut messages)?;
+                if found == wanted {
+                    still.push(lane);
+                } else {
+                    gave_all |= found > 0;
+                }
+            }
+            with_more = still;
+        }
+        Ok((messages, gave_all && !with_more.is_empty()))
+    }
+
+    fn consume(&self, lane: usize, most: usize, messages: &mut Vec<*mut Message>) -> PyResult<usize> {
+        let (queue, before) = (self.queue(lane)?, messages.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        messages.resize(before + most, null_mut());
+        // SAFETY: librdkafka fills as many pointers as it says, and there is room for as many as it is asked for.
+        let count = unsafe { (self.api.consume_batch)(queue, 0, messages[before..].as_mut_ptr(), most) };
+        let count = usize::try_from(count).unwrap_or(0);
+        messages.truncate(before + count);
+        Ok(count)
     }
 }
 
@@ -104,6 +186,35 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Whether something has come to a lane that was empty.
+#[derive(Default)]
+struct Arrivals {
+    some: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Arrivals {
+    fn forget(&self) {
+        *self.some.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    fn tell(&self) {
+        *self.some.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.told.notify_one();
+    }
+
+    /// Waits for some; whether there were any in time.
+    fn wait(&self, most: Duration) -> bool {
+        let some = self.some.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.told.wait_timeout_while(some, most, |some| !*some).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+unsafe extern "C" fn on_arrival(_: Handle, arrivals: *mut c_void) {
+    // SAFETY: the address was given with the queue, and is taken back before it ends.
+    unsafe { &*arrivals.cast::<Arrivals>() }.tell();
 }
 
 /// One record of a batch for Python, with the methods of the client's own messages.

@@ -29,6 +29,8 @@ pub mod argument {
     pub const COPY: c_int = 2;
 }
 
+/// Told that something has come to a queue that was empty; it must call nothing of librdkafka.
+pub type OnArrival = unsafe extern "C" fn(Handle, *mut c_void);
 type OnNew = unsafe extern "C" fn(Handle, *const c_void, *mut c_void, *mut c_char, usize) -> c_int;
 type OnAcknowledgement = unsafe extern "C" fn(Handle, *mut Message, *mut c_void) -> c_int;
 
@@ -45,7 +47,7 @@ pub struct Api {
     pub queue_of_partition: unsafe extern "C" fn(Handle, *const c_char, i32) -> *mut c_void,
     pub queue_forward: unsafe extern "C" fn(*mut c_void, *mut c_void),
     pub queue_destroy: unsafe extern "C" fn(*mut c_void),
-    pub consume_one: unsafe extern "C" fn(*mut c_void, c_int) -> *mut Message,
+    pub queue_tell: unsafe extern "C" fn(*mut c_void, Option<OnArrival>, *mut c_void),
     pub consume_batch: unsafe extern "C" fn(*mut c_void, c_int, *mut *mut Message, usize) -> isize,
     pub message_destroy: unsafe extern "C" fn(*mut Message),
     pub message_headers: unsafe extern "C" fn(*const Message, *mut *mut c_void) -> c_int,
@@ -116,7 +118,7 @@ pub fn load(path: &str) -> Result<(), String> {
         queue_of_partition: function!(c"rd_kafka_queue_get_partition"),
         queue_forward: function!(c"rd_kafka_queue_forward"),
         queue_destroy: function!(c"rd_kafka_queue_destroy"),
-        consume_one: function!(c"rd_kafka_consume_queue"),
+        queue_tell: function!(c"rd_kafka_queue_cb_event_enable"),
         consume_batch: function!(c"rd_kafka_consume_batch_queue"),
         message_destroy: function!(c"rd_kafka_message_destroy"),
         message_headers: function!(c"rd_kafka_message_headers"),

@@ -132,6 +132,38 @@ def test_it_leaps_where_ending_takes_the_time() -> None:
     assert [events for events, _ in filled(Pace(most=200_000, seconds=3.3), 4, 1.3, 16e-6)] == [5_000, 20_000, 80_000, 80_000]
 
 
+def crowded(pace: Pace, transactions: int, ending: float, event: float, chunk: int = 1_000) -> list[tuple[int, float]]:
+    """Chunk after chunk while there is room, beside others' backlog."""
+    done = []
+    for _ in range(transactions):
+        events = chunk
+        while pace.room(events, event * events, crowded=True):
+            events += chunk
+        pace.done(events, event * events + ending, waiting=True)
+        done.append((events, event * events + ending))
+    return done
+
+
+@pytest.mark.parametrize(("ending", "event"), [(0.03, 16e-6), (1.3, 16e-6), (0.3, 1e-6)])
+def test_beside_a_backlog_others_wait_no_longer_than_it_pays(ending: float, event: float) -> None:
+    """Filling takes as long as ending, whatever that is: half the rate, and no more for whoever waits than two transactions."""
+    pace = Pace(most=2_000_000, seconds=5.0)
+    pace.limit = 1_000_000
+    done = crowded(pace, 40, ending, event)[20:]
+    assert rate(done) > 0.49 / event
+    assert max(seconds for _, seconds in done) < 2.1 * ending + 1_000 * event
+
+
+def test_a_crowd_says_nothing_of_the_size_that_pays() -> None:
+    """The size of a backlog without others beside it is what it was."""
+    pace = Pace(most=200_000, seconds=5.0)
+    backlog(pace, 20, MANY)
+    size = pace.limit
+    crowded(pace, 30, MANY[0], MANY[1])
+    assert pace.limit == size
+    assert pace.room(1_000, 0.1) == size - 1_000
+
+
 def test_a_slow_start_is_forgotten() -> None:
     """Transactions that took too long because topics were new do not keep it small for long."""
     pace = Pace(most=200_000, seconds=3.3)

@@ -185,6 +185,30 @@ def test_a_backlog_is_read_in_chunks_into_one_transaction(line: Line) -> None:
     assert line.outlet.did == ["begin", *["produce"] * 3, ("offsets", [("pub.t", 0, 10_010)]), "commit"]
 
 
+def test_a_transaction_is_short_where_others_wait_behind_a_backlog(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes small chunks, and no more of them once filling has taken as long as ending does."""
+    asked: list[int] = []
+    first = line.inlet.first
+
+    def noting(most: int) -> PolledChunk:
+        asked.append(most)
+        found: PolledChunk = first(most)
+        monkeypatch.setattr(found, "is_crowded", len(asked) == 2)
+        return found
+
+    monkeypatch.setattr(line.inlet, "first", noting)
+    monkeypatch.setattr(line.inlet, "more", noting)
+    line.step._pace.limit, line.step._pace._ending = 20_000, 3600.0
+    line.inlet.chunks = [chunk(1000), chunk(5000, 1000), chunk(1000, 6000), chunk(10, 7000)]
+    assert line.step.step()
+    assert asked == [1000, 5000, 1000, 1000]
+    line.step._pace._ending = 0.0
+    line.inlet.chunks = [chunk(1000), chunk(1000), chunk(1000)]
+    asked[:] = [0]
+    assert line.step.step()
+    assert asked == [0, 1000]
+
+
 def test_the_handler_can_end_a_transaction(line: Line) -> None:
     """What was delivered under an agreement that is revoked now does not wait for more."""
     line.step._pace.limit = 20_000
