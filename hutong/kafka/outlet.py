@@ -10,6 +10,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -30,6 +31,7 @@ _LOG = logging.getLogger("hutong")
 
 _INIT_SECONDS = 30.0
 _CLOSED_SECONDS = 30.0
+_HUNG_SECONDS = 1.0  # longer than a call was given: it will not come back
 _LATE_SECONDS = 5.0  # longer than the brokers keep a transaction open: it is over by then, one way or the other
 _BATCH_BYTES = 1_000_000
 _LARGE = " large"  # behind a topic's name, where it is closed to what is larger than a batch; no name has a space
@@ -89,7 +91,8 @@ class Outlet:
         try:
             # librdkafka 2.16 keeps no time here: where it forgets the broker whose coming up it waits for, as when the only one
             # is restarted, it waits for ever (rd_kafka_coord_req_fsm; seen with a router, at every third restart).
-            self._bounded.do(lambda: producer.send_offsets_to_transaction(offsets, metadata, seconds), seconds)
+            call = partial(producer.send_offsets_to_transaction, offsets, metadata, seconds)
+            self._bounded.do(call, seconds + _HUNG_SECONDS)
         except TimeoutError:
             _LOG.error("offsets were never sent; a producer is left behind", extra={"facts": {"seconds": seconds}})
             producer.purge(blocking=False)  # whoever waits in it keeps it, but what it holds is given up
