@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -183,21 +184,20 @@ def delete_some(ledger: Ledger, topic: str, group: str) -> tuple[set[str], set[s
 def test_a_transaction_that_nobody_ends_shows_as_a_stable_offset_that_stands(ledger: Ledger) -> None:
     """Nothing waits because of it, since nobody may see it; that it holds up what comes after it is seen all the same."""
     topic = f"pub.{COMPANY}"
-    onlooker = concerned(ledger)
     producer = Producer(ledger.settings().client() | {"transactional.id": "hutong.test-hanging"})
     producer.init_transactions(30)
     producer.begin_transaction()
     producer.produce(topic, b"v", b"k")
     producer.flush(10)
     began = time.monotonic()
-    assert onlooker.look(seconds=5).standing_seconds[topic] == 0
-    await_true(lambda: onlooker.look(seconds=5).standing_seconds[topic] > 0.3, "it stands")
-    seen = onlooker.look(seconds=5)
-    assert 0.3 < seen.standing_seconds[topic] <= time.monotonic() - began
-    assert seen.agreements["companies-to-tax"].delivery == NOTHING
-    producer.abort_transaction(30)
-    assert onlooker.look(seconds=5).standing_seconds[topic] == 0
-    onlooker.close()
+    with closing(concerned(ledger)) as onlooker:
+        assert onlooker.look(seconds=5).standing_seconds[topic] == 0
+        await_true(lambda: onlooker.look(seconds=5).standing_seconds[topic] > 0.3, "it stands")
+        seen = onlooker.look(seconds=5)
+        assert 0.3 < seen.standing_seconds[topic] <= time.monotonic() - began
+        assert seen.agreements["companies-to-tax"].delivery == NOTHING
+        producer.abort_transaction(30)  # its mark comes a moment after the answer
+        await_true(lambda: onlooker.look(seconds=5).standing_seconds[topic] == 0, "it stands no more")
 
 
 def concerned(ledger: Ledger, **more: str) -> Onlooker:
@@ -260,30 +260,29 @@ def test_a_killed_router_has_delivered_what_is_not_waiting(ledger: Ledger, look:
 def test_a_topic_that_was_made_anew_is_counted_anew(ledger: Ledger) -> None:
     """Deleted and made again under its name between two looks: what was known of its old records says nothing of the new ones."""
     topic = f"pub.{COMPANY}"
-    onlooker = concerned(ledger, router_group="hutong.router-that-never-ran")
+    with closing(concerned(ledger, router_group="hutong.router-that-never-ran")) as onlooker:
 
-    def waiting() -> Waiting:
-        return onlooker.look(seconds=5).agreements["companies-to-tax"].delivery
+        def waiting() -> Waiting:
+            return onlooker.look(seconds=5).agreements["companies-to-tax"].delivery
 
-    assert waiting().count >= 200
-    admin = AdminClient(ledger.settings().client())
-    admin.delete_topics([topic])[topic].result(30)
-    hutong(ledger.home, "apply", "--schemas", str(FI))
-    anew = Ledger(ledger.home, number=ledger.number)
-    anew.publish(3)
-    oldest_ms = min(one.timestamp()[1] for one in anew.read(topic))
-    seen = [waiting()]
+        assert waiting().count >= 200
+        admin = AdminClient(ledger.settings().client())
+        admin.delete_topics([topic])[topic].result(30)
+        hutong(ledger.home, "apply", "--schemas", str(FI))
+        anew = Ledger(ledger.home, number=ledger.number)
+        anew.publish(3)
+        oldest_ms = min(one.timestamp()[1] for one in anew.read(topic))
+        seen = [waiting()]
 
-    def is_counted() -> bool:
-        seen[:] = [waiting()]
-        return seen[0].exact and seen[0].count == 3
+        def is_counted() -> bool:
+            seen[:] = [waiting()]
+            return seen[0].exact and seen[0].count == 3
 
-    try:
-        await_true(is_counted, "the new topic's events are what waits")
-    finally:
-        assert seen == [Waiting(count=3, oldest_ms=oldest_ms, exact=True)]
-    anew.reader.close()
-    onlooker.close()
+        try:
+            await_true(is_counted, "the new topic's events are what waits")
+        finally:
+            assert seen == [Waiting(count=3, oldest_ms=oldest_ms, exact=True)]
+            anew.reader.close()
 
 
 @pytest.mark.long  # freezes the broker, and starts it anew

@@ -29,7 +29,8 @@ class Row:
         says: the fault in words.
         times: how often it was to strike.
         struck: how often it did.
-        recovery: seconds from the end of each strike until events published after it were delivered on every partition.
+        recovery: of each strike, seconds from its end until events published after it were delivered on every partition; or from
+            a blow in the midst of it, such as a broker's death before it is started again, where that took longer.
         seconds: of it all.
         verdict: the judge's; None where there was nothing to judge.
         problem: why it is not all well, besides the verdict.
@@ -91,8 +92,10 @@ def _strike_on(world: World, fault: Fault, row: Row) -> None:
         world.probe()  # it runs, and all is well before the first strike
         for _ in range(row.times):
             time.sleep(chance.uniform(0, _LONGEST_PAUSE))  # the moment of the strike is chance; nothing is waited for
+            before = len(world.recoveries)
             fault.strike(world, chance)
-            row.recovery.append(world.recovered())
+            world.recovered()
+            row.recovery.append(max(world.recoveries[before:]))
             row.struck += 1
         world.load.stop()
     finally:

@@ -67,6 +67,7 @@ class World:
         book: this process's own in it, for probes, and for faults that publish by themselves.
         watcher: reads along since the present fault began.
         spans: takes the spans of all routers.
+        recoveries: seconds, of each blow of the present fault.
         places: what a fault leaves for the look for personal data, besides what lies in the home.
     """
 
@@ -82,6 +83,7 @@ class World:
         self.load: Load
         self.watcher: Watcher
         self.spans: Collector
+        self.recoveries: list[float] = []
         self.places: list[Place] = []
         self._since: dict[tuple[str, int], int] = {}
         self._probes: list[tuple[str, int]] = []
@@ -180,6 +182,7 @@ class World:
 
     def begin(self, name: str) -> None:
         """A new ledger, a new load (not started), a new watcher."""
+        self.recoveries = []
         self.ledger = Ledger(self.place / "ledger" / name)
         self.book = self.ledger.book("runner")
         # Three brokers and what they copy to each other take all of two cores at the full rate: nobody would answer in time.
@@ -238,8 +241,9 @@ class World:
         return time.monotonic() - began
 
     def recovered(self, seconds: float = _RECOVERED_SECONDS) -> float:
-        """The same under the name that a fault's strike is followed by."""
-        return self.probe(seconds)
+        """The same after a blow: a fault's strike is followed by it, and may have more blows than one."""
+        self.recoveries.append(self.probe(seconds))
+        return self.recoveries[-1]
 
     def _state(self) -> State:
         found = state.load(self.home)
