@@ -58,6 +58,9 @@ _TUNING = {
     "quota.window.num": "3",  # of 11 s: who was quiet for so long may send that much at once before a quota slows it down
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "6000",  # of 9 s: how long a killed broker's successor waits until it may register
+    # Of 30 s: a transaction's coordinator that could not note its end, since a replica had just died, tries again only when its
+    # thread for marks wakes up, by other marks or after this time; until then nobody can begin under the same name.
+    "request.timeout.ms": "5000",
 }
 
 

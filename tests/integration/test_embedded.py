@@ -242,6 +242,7 @@ def test_another_shape_is_refused_while_there_is_a_bus(bus: RunningBus) -> None:
         up(bus.home, wish=Wish(registry_port=20_000))
 
 
+@pytest.mark.long  # half a minute of starts
 @pytest.mark.timeout(180)
 def test_a_bus_and_its_misfortunes(own_home: Home) -> None:
     """Topic, event and schema survive a stop, killed processes, a stale record and a taken port; nothing is ever orphaned."""
