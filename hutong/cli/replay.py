@@ -61,8 +61,9 @@ def command(
     """Deliver again to one recipient what was published in a period, under its agreement as it is today.
 
     The deliveries carry the replay's id, and a Subscription hands them out once more. A replay that was interrupted goes on where
-    it was with --resume, or when the same command is given again with the same moments; one like 2h is another by then. Exit code 0; 1: the agreement could not take some events; 2: wrong use, no bus,
-    no such agreement in force, or another replay has taken over.
+    it was with --resume, or when the same command is given again with the same moments; one like 2h is another by then. Exit code
+    0; 1: the agreement could not take some events; 2: wrong use, no bus, no such agreement in force, or another replay has taken
+    over.
     """
     if resume and (anew or since is not None or until is not None):
         raise click.UsageError("--resume goes without --since, --until and --anew: the replay has its period")

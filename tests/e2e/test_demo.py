@@ -1,4 +1,4 @@
-"""The demonstration, small: everything that `make demo` starts works together, the account adds up, and nobody is named in passing."""
+"""The demonstration, small: all that `make demo` starts works together, the account adds up, and nobody is named in passing."""
 
 from __future__ import annotations
 

@@ -214,8 +214,8 @@ def main(arguments: Sequence[str]) -> None:
     for name, kind in (("number", int), ("rate", float), ("sequence", int)):
         parser.add_argument(f"--{name}", type=kind, required=True)
     own = parser.parse_args(arguments)
-    # Publishers have machines of their own. While acknowledgements are slow, librdkafka's idempotent producer spins (its #2565), and
-    # on two cores it would keep the very broker that it waits for from its heartbeats.
+    # Publishers have machines of their own. While acknowledgements are slow, librdkafka's idempotent producer spins (its #2565),
+    # and on two cores it would keep the very broker that it waits for from its heartbeats.
     os.nice(_NICE)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
