@@ -3,8 +3,8 @@
 //! The partitions' queues are led to lanes of our own (rdkafka.h, `rd_kafka_queue_forward`), so what the Python client polls for is
 //! rebalances and errors alone, and no callback ever comes among the records. All partitions of a department lie in one lane, and
 //! the lanes have equal shares of every fetch: who floods waits for itself, and where there are more departments than lanes, those
-//! of its lane wait with it (after McKenney's stochastic fairness queueing, 1990). A partition never changes its lane, which would change the order of its records.
-//! Neighbours: `batch` takes what is fetched.
+//! of its lane wait with it (after McKenney's stochastic fairness queueing, 1990). A partition never changes its lane, which would
+//! change the order of its records. Neighbours: `batch` takes what is fetched.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_void};

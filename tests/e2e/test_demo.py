@@ -7,6 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
+from contextlib import suppress
+from itertools import chain
 
 import pytest
 
@@ -53,9 +56,10 @@ def _play(home: Home, command: list[str]) -> tuple[list[str], list[Place]]:
         subprocess.Popen(command, env={**os.environ, "HUTONG_HOME": str(home.root)}, stdout=out, stderr=out) as demo,
     ):
         while demo.returncode is None:
-            for place in [*places.pages(home), *places.processes(home)]:
-                if place.kind != "environment":
-                    seen[place.kind, place.name] = place  # the newest: counters only grow
+            with suppress(urllib.error.URLError, ConnectionError):  # a service has ended meanwhile; the next look sees the others
+                for place in chain(places.processes(home), places.pages(home)):
+                    if place.kind != "environment":
+                        seen[place.kind, place.name] = place  # the newest: counters only grow
             try:
                 demo.wait(2)
             except subprocess.TimeoutExpired:

@@ -83,8 +83,7 @@ def pages(home: Home) -> Iterator[Place]:
         servers["registry"] = f"http://127.0.0.1:{bus.management_port}"
     for name, url in servers.items():
         for path in (*_PAGES, "/health", "/q/metrics") if name == "registry" else _PAGES:
-            with suppress(urllib.error.URLError, ConnectionError):  # it has ended meanwhile
-                yield Place(kind="page", name=f"{name}{path}", data=_page(url + path))
+            yield Place(kind="page", name=f"{name}{path}", data=_page(url + path))
 
 
 def _page(url: str) -> bytes:
