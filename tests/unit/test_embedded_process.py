@@ -39,13 +39,12 @@ def wait_for(text: str, output: Path) -> None:
         time.sleep(0.01)
 
 
-def test_process_is_recorded_and_detached(run: Path) -> None:
-    """The record says who it is, and it has a session of its own."""
+def test_process_is_recorded(run: Path) -> None:
+    """The record says who it is."""
     process = begin(run)
     assert [process] == processes(run)
     assert process.alive
     assert process.rss_bytes > 0
-    assert os.getsid(process.pid) == process.pid
     assert stop([process], patience=5) == []
     assert (process.alive, process.rss_bytes, processes(run), list(run.glob("*.json"))) == (False, 0, [], [])
 
@@ -133,6 +132,18 @@ def test_record_exists_before_the_program_runs(run: Path) -> None:
     code = f"import json, os; print(json.load(open({str(run / 'it.json')!r}))['pid'] == os.getpid(), flush=True)"
     begin(run, code)
     wait_for("True", run / "output")
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_what_the_terminal_sends_does_not_reach_it(run: Path, attached: bool) -> None:
+    """An attached process is of its starter's session, and shares the cores with it; of its group neither is."""
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    process = start("it", sleep, run=run, output=run / "output", environment={}, attached=attached)
+    try:
+        assert os.getpgid(process.pid) == process.pid != os.getpgrp()
+        assert os.getsid(process.pid) == (os.getsid(0) if attached else process.pid)
+    finally:
+        stop([process], patience=2)
 
 
 def test_attached_process_ends_with_its_parent(run: Path) -> None:
