@@ -6,13 +6,13 @@ Neighbours: ``codegen`` writes subclasses, ``plain`` turns them into Avro's plai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from hutong.contracts.rules import FieldRules
@@ -45,18 +45,7 @@ class _Checked:
         self._check = check
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(_raising_value_error(self._check), handler(source))
-
-
-def _raising_value_error(check: Check) -> Callable[[Any], Any]:
-    def checked(value: Any) -> Any:
-        try:
-            check(value)
-        except Broken as broken:
-            raise ValueError(broken.problem) from None
-        return value
-
-    return checked
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
 
 
 class Rules(_Checked):
@@ -103,6 +92,28 @@ class AvroEnum(StrEnum):
         return {**schema, "strict": False}
 
 
+@cache
+def _unverified(model: type[AvroRecord]) -> tuple[tuple[str, str, Check], ...]:
+    """Attributes whose identifier may be invalid while a sibling says that it is unverified; the sibling, and the check."""
+    attributes = model.attributes()
+    return tuple(
+        (attribute, attributes[rules.unverified_by], compile_rules(FieldRules(identifier=rules.identifier)))
+        for attribute, field in model.model_fields.items()
+        for rules in (item.rules for item in field.metadata if isinstance(item, Rules))
+        if rules.unverified_by in attributes and rules.identifier
+    )
+
+
+def _check_unverified(record: AvroRecord) -> AvroRecord:
+    for attribute, sibling, check in _unverified(type(record)):
+        if getattr(record, sibling) is not True:
+            try:
+                check(getattr(record, attribute))
+            except Broken as broken:
+                raise ValueError(f"{attribute}: {broken.problem}") from None
+    return record
+
+
 class AvroRecord(BaseModel):
     """An Avro record. Frozen, strict about types, and it takes no unknown field.
 
@@ -122,33 +133,19 @@ class AvroRecord(BaseModel):
     avro_name: ClassVar[str]
     """The record's full Avro name."""
 
-    _unverified: ClassVar[tuple[tuple[str, str, Check], ...]] = ()
-
     @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        attributes = cls.attributes()
-        cls._unverified = tuple(
-            (attribute, attributes[rules.unverified_by], compile_rules(FieldRules(identifier=rules.identifier)))
-            for attribute, field in cls.model_fields.items()
-            for rules in (item.rules for item in field.metadata if isinstance(item, Rules))
-            if rules.unverified_by in attributes and rules.identifier
-        )
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema: Any = handler(source)
+        # Only where there is something to check: a call from pydantic into Python costs more than most fields do.
+        # What another record holds was built before, and has its check.
+        if not _unverified(cls) or schema.get("function", {}).get("function") is _check_unverified:
+            return schema  # type: ignore[no-any-return]
+        return core_schema.no_info_after_validator_function(_check_unverified, schema)
 
     @classmethod
     def attributes(cls) -> dict[str, str]:
         """Avro field name -> Python attribute."""
         return {field.serialization_alias or attribute: attribute for attribute, field in cls.model_fields.items()}
-
-    @model_validator(mode="after")
-    def _check_unverified(self) -> Self:
-        for attribute, sibling, check in self._unverified:
-            if getattr(self, sibling) is not True:
-                try:
-                    check(getattr(self, attribute))
-                except Broken as broken:
-                    raise ValueError(f"{attribute}: {broken.problem}") from None
-        return self
 
 
 class RootRecord(AvroRecord):

@@ -7,7 +7,7 @@ them too, through ``extension``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import MAX_PREC, Context
 from functools import cache
 from io import BytesIO
@@ -25,7 +25,6 @@ __all__ = [
     "decimal_writer",
     "leaf_writer",
     "lengths",
-    "moment_writer",
     "text_writer",
     "varint_writer",
 ]
@@ -34,7 +33,6 @@ LENGTHS = 1024
 """Lengths that have their bytes in a table; longer texts are rare, and what their length costs is little beside them."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
-_EPOCH_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 _REMEMBERED = 65_536  # days of 180 years, or every region code there ever was
 
 
@@ -99,19 +97,6 @@ def text_writer(lead: bytes, check: Check) -> Callable[[str], bytes]:
     def write(value: str) -> bytes:
         encoded: bytes = check(value).encode()
         return lead + varint(len(encoded)) + encoded
-
-    return write
-
-
-def moment_writer() -> Callable[[Any], bytes]:
-    """A writer of ``timestamp-millis``; raises ``ValueError`` for what is no datetime with a time zone."""
-    varint = varint_writer()
-
-    def write(value: Any) -> bytes:
-        if type(value) is not datetime or value.tzinfo is None:
-            raise ValueError("not a datetime with a time zone")
-        since = value - _EPOCH_MOMENT
-        return varint((since.days * 86400 + since.seconds) * 1000 + since.microseconds // 1000)
 
     return write
 

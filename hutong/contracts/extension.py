@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from hutong.contracts.avro import Parsed, Schema, is_null, kind, logical
-from hutong.contracts.binary import Dates, Memo, decimal_writer, leaf_writer, moment_writer, text_writer
+from hutong.contracts.binary import Dates, Memo, decimal_writer, leaf_writer, text_writer
 from hutong.contracts.default_values import default_value
 from hutong.contracts.identifiers import checker
 from hutong.contracts.rules import ATTRIBUTE, FieldRules
@@ -141,7 +141,7 @@ class _Describer:
             case "double", None:
                 return (name,)
             case "long", "timestamp-millis":
-                return ("call", moment_writer())
+                return ("moment", datetime, _EPOCH)
         write = decimal_writer if (name, logical(schema)) == ("bytes", "decimal") else leaf_writer
         return ("call", write(schema, b"", compile_field(schema, rules)))
 

@@ -23,6 +23,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # of a field; what cannot be
 _LEAVES = frozenset({str, int, float, bool, bytes, type(None)})  # most of what there is, and quicker to tell from a mapping
 _MOST_PARTS = 1_000_000  # each takes a byte at least, and an event has no more
 
+_Test = tuple[Callable[[Any], bool], str, str]
+"""Whether a value keeps a rule, the rule's name, and what is wrong with one that does not."""
+
 
 def compile_check(parsed: Parsed) -> Check:
     """The check of a whole schema.
@@ -42,7 +45,17 @@ def compile_check(parsed: Parsed) -> Check:
 
 def compile_rules(rules: FieldRules) -> Check:
     """The check of one field's rules alone, for a value that has its type already; null passes."""
-    return _with_rules(lambda value: value, rules)
+    tests = tuple(_rule_tests(rules))
+    if len(tests) != 1:
+        return lambda value: _tested(value, tests)
+    holds, rule, problem = tests[0]
+
+    def checked(value: Any) -> Any:  # models ask this many times for each event
+        if value is None or holds(value):
+            return value
+        raise Broken(rule, problem)
+
+    return checked
 
 
 def compile_field(schema: Schema, rules: FieldRules) -> Check:
@@ -195,20 +208,18 @@ def _exemptions(schema: dict[str, Any]) -> dict[str, str]:
 
 def _with_rules(check: Check, rules: FieldRules) -> Check:
     tests = tuple(_rule_tests(rules))
-
-    def checked(value: Any) -> Any:
-        value = check(value)
-        if value is not None:
-            for holds, rule, problem in tests:
-                if not holds(value):
-                    raise Broken(rule, problem)
-        return value
-
-    return checked
+    return lambda value: _tested(check(value), tests)
 
 
-def _rule_tests(rules: FieldRules) -> Iterator[tuple[Callable[[Any], bool], str, str]]:
-    """Whether a value keeps a rule, the rule's name, and what is wrong with one that does not."""
+def _tested(value: Any, tests: tuple[_Test, ...]) -> Any:
+    if value is not None:
+        for holds, rule, problem in tests:
+            if not holds(value):
+                raise Broken(rule, problem)
+    return value
+
+
+def _rule_tests(rules: FieldRules) -> Iterator[_Test]:
     if rules.minimum is not None or rules.maximum is not None:
         low, high = rules.minimum, rules.maximum
         yield (

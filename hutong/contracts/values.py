@@ -21,11 +21,14 @@ Check = Callable[[Any], Any]
 RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 
 
-class Broken(Exception):
-    """A rule is broken somewhere below; every level adds its own segment to the path on the way out."""
+class Broken(ValueError):
+    """A rule is broken somewhere below; every level adds its own segment to the path on the way out.
+
+    A ``ValueError`` that says what is wrong, as pydantic takes it from the checks of models.
+    """
 
     def __init__(self, rule: str, problem: str) -> None:
-        super().__init__(rule)
+        super().__init__(problem)
         self.rule, self.problem, self.segments = rule, problem, list[str]()
 
     @property

@@ -31,6 +31,11 @@ enum Form {
         class: Py<PyType>,
         table: Py<PyAny>,
     },
+    /// A moment in milliseconds since an epoch. The limited API knows no dates, and Python's own difference is quick.
+    Moment {
+        class: Py<PyType>,
+        epoch: Py<PyAny>,
+    },
     /// A Python function from the value to its bytes.
     Call(Py<PyAny>),
     Nullable {
@@ -123,6 +128,7 @@ fn read(described: &Bound<'_, PyTuple>) -> PyResult<Form> {
         }),
         "symbol" => Form::Symbol(at(1)?.extract()?),
         "table" => Form::Table { class: at(1)?.extract()?, table: at(2)?.unbind() },
+        "moment" => Form::Moment { class: at(1)?.extract()?, epoch: at(2)?.unbind() },
         "call" => Form::Call(at(1)?.unbind()),
         "nullable" => Form::Nullable { null: at(1)?.extract()?, value: at(2)?.extract()?, form: inner(3)? },
         "list" => Form::List(inner(1)?),
@@ -179,6 +185,11 @@ fn put<'py>(
         Form::Table { class, table } => {
             sure(value.get_type_ptr() == class.as_ptr().cast())?;
             put_bytes(&table.bind(py).get_item(value)?, out)
+        }
+        Form::Moment { class, epoch } => {
+            sure(value.get_type_ptr() == class.as_ptr().cast())?;
+            put_varint(milliseconds(&value.sub(epoch)?)?, out); // without a time zone it has no difference from the epoch
+            Ok(())
         }
         Form::Call(function) => put_bytes(&function.bind(py).call1((value,))?, out),
         Form::Nullable { null, value: other, form } => {
@@ -263,6 +274,14 @@ fn put_text<'py>(text: &Text, value: &Bound<'py, PyAny>, around: Option<&Bound<'
     }
     put_string(content, out);
     Ok(())
+}
+
+/// A `timedelta` in whole milliseconds, rounded down.
+fn milliseconds(since: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let part = |name: &Bound<'_, PyString>| since.getattr(name)?.extract::<i64>();
+    let py = since.py();
+    let seconds = part(pyo3::intern!(py, "days"))? * 86_400 + part(pyo3::intern!(py, "seconds"))?;
+    Ok(seconds * 1_000 + part(pyo3::intern!(py, "microseconds"))? / 1_000)
 }
 
 /// Whether the record says that its identifier is unverified.
