@@ -63,6 +63,12 @@ class Feeder:
         self._process.wait(15)
 
 
+def _waiting(place: TopicPartition, standing: Consumer) -> int:
+    """Events of a partition before which the group stands; what was deleted waits for nobody."""
+    first, end = standing.get_watermark_offsets(place, 10)
+    return end - max(place.offset, first)
+
+
 def main(orders: dict[str, Any]) -> None:
     """Publish whenever few events wait."""
     client = orders["client"]
@@ -75,9 +81,7 @@ def main(orders: dict[str, Any]) -> None:
     ]
     number = 0
     while True:
-        committed = sum(max(0, place.offset) for place in standing.committed(places, 10))
-        ends = sum(standing.get_watermark_offsets(place, 10)[1] for place in places)
-        if ends - committed > orders["waiting"]:
+        if sum(_waiting(place, standing) for place in standing.committed(places, 10)) > orders["waiting"]:
             producer.poll(_PAUSE_SECONDS)
             continue
         for _ in range(_CHUNK):

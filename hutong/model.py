@@ -137,10 +137,12 @@ class AvroRecord(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema: Any = handler(source)
         # Only where there is something to check: a call from pydantic into Python costs more than most fields do.
-        # What another record holds was built before, and has its check.
+        # What another record holds may have been built before, and has its check.
         if not _unverified(cls) or schema.get("function", {}).get("function") is _check_unverified:
             return schema  # type: ignore[no-any-return]
-        return core_schema.no_info_after_validator_function(_check_unverified, schema)
+        inner = {name: part for name, part in schema.items() if name != "ref"}
+        # Under the record's own name: a record that holds itself is checked at every level.
+        return core_schema.no_info_after_validator_function(_check_unverified, inner, ref=schema.get("ref"))
 
     @classmethod
     def attributes(cls) -> dict[str, str]:

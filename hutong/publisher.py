@@ -31,8 +31,6 @@ __all__ = ["Event", "PublishHandle", "Publisher"]
 Event = ChangeEvent | Mapping[str, Any]
 """What can be published."""
 
-_Record = tuple[str, bytes, bytes, list[tuple[str, bytes]], Settle]  # what a sender is given
-
 _REMEMBERED_FAILURES = (
     100_000  # ids kept for flush(); beyond that the brokers have been away for long and the count is what matters
 )
@@ -246,28 +244,28 @@ class Publisher:
         step = None if self._spans is None else self._spans.publish(line.contract, event_id, trace)
         if step is not None:
             trace, settle = step.traceparent, step.ending(settle)
-        record = (line.topic, key.encode(), value, line.headers(event_id, moment, trace, corrects), settle)
+        headers = line.headers(event_id, moment, trace, corrects)
         self.pending_handles[handle] = None
         try:
-            try:
-                self._sender.send(*record)
-            except QueueFull as full:
-                self._send_later(line, record, block_seconds, full)
+            self._queue(line, key.encode(), value, headers, settle, block_seconds)
         except BaseException:
             self.pending_handles.pop(handle, None)
             raise
         return handle
 
-    def _send_later(self, line: Line, record: _Record, block_seconds: float, full: QueueFull) -> None:
-        deadline = clock.monotonic() + block_seconds
-        while clock.monotonic() < deadline:
-            self._sender.poll(0.05)
+    def _queue(
+        self, line: Line, key: bytes, value: bytes, headers: list[tuple[str, bytes]], settle: Settle, block_seconds: float
+    ) -> None:
+        deadline: float | None = None
+        while True:
             try:
-                return self._sender.send(*record)
-            except QueueFull as still:
-                full = still
-        FAILURES.labels(line.contract).inc()
-        raise full
+                return self._sender.send(line.topic, key, value, headers, settle)
+            except QueueFull:
+                deadline = deadline or clock.monotonic() + block_seconds
+                if clock.monotonic() >= deadline:
+                    FAILURES.labels(line.contract).inc()
+                    raise
+                self._sender.poll(0.05)
 
     def _open(self) -> None:
         if self._closed:

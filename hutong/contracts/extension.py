@@ -44,7 +44,10 @@ def native_pack(
     packer = _extension("Packer")
     if packer is None:
         return None
-    return packer(_Describer(parsed, key, forms).record(parsed.root, ""), len(key), separator)
+    try:
+        return packer(_Describer(parsed, key, forms).record(parsed.root, ""), len(key), separator)
+    except ValueError:  # it was built before there was one of these forms
+        return None
 
 
 def native_read(parsed: Parsed, day: Callable[[int], date], decimal: Callable[[Schema], Callable[[bytes], Any]]) -> Any:

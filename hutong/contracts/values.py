@@ -28,8 +28,11 @@ class Broken(ValueError):
     """
 
     def __init__(self, rule: str, problem: str) -> None:
-        super().__init__(problem)
+        super().__init__(rule, problem)
         self.rule, self.problem, self.segments = rule, problem, list[str]()
+
+    def __str__(self) -> str:
+        return self.problem
 
     @property
     def path(self) -> str:

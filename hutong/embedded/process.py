@@ -80,8 +80,9 @@ def start(
 ) -> Process:
     """Start a process and record it before it runs. What the terminal sends to whoever started it does not reach it.
 
-    A detached one has a session of its own. An attached one has only a process group: Linux shares the cores out by session where
-    ``sched_autogroup_enabled`` is 1, and a client that spins in one has kept the brokers of another from two cores for 5 s.
+    A detached one has a session of its own. An attached one has only a process group (PostgreSQL's children make sessions): Linux
+    shares the cores out by session where ``sched_autogroup_enabled`` is 1, and a client that spins in one has kept the brokers of
+    another from two cores for 5 s.
 
     Args:
         name: what it is called in ``run/``.

@@ -151,11 +151,13 @@ class World:
 
     # The routers
 
-    def start_router(self, name: str, *flags: str, **environment: str) -> RouterProcess:
+    def start_router(
+        self, name: str, *flags: str, program: type[RouterProcess] = RouterProcess, **environment: str
+    ) -> RouterProcess:
         """Start a router; it is not waited for. Whoever had its name before must have ended."""
         flags = flags or ("--transaction-seconds", str(TRANSACTION_SECONDS))
         traced = {"HUTONG_TRACING": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": self.spans.endpoint}
-        self.routers[name] = RouterProcess(self.home, name, *flags, **{**traced, **environment})
+        self.routers[name] = program(self.home, name, *flags, **{**traced, **environment})
         return self.routers[name]
 
     def stop_router(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import subprocess
 import sys
 from datetime import date
@@ -109,6 +110,40 @@ def test_models_are_frozen_and_know_unverified_identifiers() -> None:
     old = Person(**(person()["person"] | {"identity_number": "110105491231002", "unverified": True}))
     with pytest.raises(ValidationError, match="frozen"):
         old.name = "x"
+
+
+FAMILY: dict[str, Any] = {
+    "type": "record",
+    "name": "Family",
+    "namespace": "x.y",
+    "doc": "Parents and their children.",
+    "hutong": {"contract": "x.y.family", "version": 1, "key": ["name"]},
+    "fields": [
+        {"name": "name", "type": "string"},
+        {"name": "number", "type": "string", "hutong": {"identifier": "cn.ric", "unverifiedBy": "unverified"}},
+        {"name": "unverified", "type": "boolean", "default": False},
+        {"name": "children", "type": {"type": "array", "items": "x.y.Family"}, "default": []},
+    ],
+}
+
+
+def test_a_record_in_itself_is_checked_at_every_level() -> None:
+    """Also what only the whole record can know, and once each."""
+    family = generated(contract_root(FAMILY)).Family
+    good: dict[str, Any] = {"name": "a", "number": "11010519491231002X"}
+    wrong = {"name": "b", "number": "1"}
+    assert family(**good, children=[family(**good), wrong | {"unverified": True}]).children[1].number == "1"
+    with pytest.raises(ValidationError, match="not a valid") as caught:
+        family.model_validate(good | {"children": [good | {"children": [wrong]}]})
+    assert [error["loc"] for error in caught.value.errors()] == [("children", 0, "children", 0)]
+    assert list(family.model_json_schema()["$defs"]) == ["Family"]
+
+
+def test_what_is_wrong_with_a_model_goes_to_other_processes() -> None:
+    """A worker's error is pickled."""
+    with pytest.raises(ValidationError) as caught:
+        PersonRegistered(**person(region="000000"))
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own bytes
 
 
 def test_awkward_names_and_defaults_are_python_all_the_same() -> None:

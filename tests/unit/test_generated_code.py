@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -64,6 +65,61 @@ def test_valid_values_are_packed_as_fastavro_writes_them(make: Compile, pair: tu
     pack = make(schema.parsed, (), "|")
     if pack is not None:
         assert pack(pair[1]) == slowly(schema, pair[1])
+
+
+class _Nowhere(tzinfo):
+    def utcoffset(self, _: datetime | None) -> None:
+        return None
+
+
+class _Moment(datetime):
+    """An application's own."""
+
+
+@both_packs
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
+        datetime(2026, 11, 3, 9, 30, 0, 1_999, timezone(timedelta(hours=8))),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),  # as a time of UTC there is none
+        datetime.max.replace(tzinfo=timezone(-timedelta(hours=12))),
+        datetime(2026, 11, 3, tzinfo=_Nowhere()),
+        datetime(2026, 11, 3),
+        _Moment(2026, 11, 3, tzinfo=UTC),
+        date(2026, 11, 3),
+        1_000,
+    ],
+    ids=str,
+)
+def test_moments_of_every_kind(make: Compile, moment: Any) -> None:
+    """Fractions are rounded down, zones are taken off, and what is no moment is left to the check."""
+    millis = {"type": "long", "logicalType": "timestamp-millis"}
+    schema = keyless({"type": "record", "name": "t.r", "fields": [{"name": "at", "type": millis}]})
+    pack, data = make(schema.parsed, (), "|"), {"at": moment}
+    assert pack is not None
+    try:
+        expected = slowly(schema, data)
+    except (ContractViolation, TypeError):  # the latter: a zone that does not know how far it is from UTC
+        with pytest.raises(ContractViolation):
+            schema.pack(data)
+        with pytest.raises(UNSURE):
+            pack(data)
+        return
+    assert schema.pack(data) == expected
+    if type(moment) is datetime:
+        assert pack(data) == expected
+
+
+@needs_extension
+def test_an_extension_of_before_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays installed where the present one cannot be built."""
+
+    def older(*_: object) -> object:
+        raise ValueError("no form moment")
+
+    monkeypatch.setattr("hutong.contracts.extension._extension", lambda _: older)
+    assert EventSchema(PERSON_REGISTERED).pack(person()) == slowly(SCHEMA, person())
 
 
 @both_packs

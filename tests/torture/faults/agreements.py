@@ -17,7 +17,7 @@ from tests.torture.granted import DECLARED, NARROW
 from tests.torture.heedless import HeedlessRouter
 from tests.torture.ledger import Terms, now_ms
 from tests.torture.proxy import Proxy
-from tests.torture.world import TRANSACTION_SECONDS, World
+from tests.torture.world import World
 
 __all__ = ["FAULTS"]
 
@@ -85,6 +85,27 @@ class Unseen:
             _grant(world)
 
 
+class UnseenHeedless(Unseen):
+    """The same with routers that do not look. Whether one goes on before it hears of it is chance, so it strikes more often."""
+
+    name = "agreement-revoked-unseen-control"
+    says = "the same with routers that go on all the same: the judge must find it"
+    times = 12
+    is_control = True
+
+    def prepare(self, world: World) -> None:
+        """Routers without the guard."""
+        for name in sorted(world.routers):
+            world.stop_router(name)
+            world.start_router(name, program=HeedlessRouter).await_ready()
+
+    def clear(self, world: World) -> None:
+        """The usual routers."""
+        for name in sorted(world.routers):
+            world.stop_router(name)
+            world.start_router(name).await_ready()
+
+
 class CutOff:
     """A router is cut off from the control topic, and from nothing else: it must wait, since nobody tells it what was revoked."""
 
@@ -105,9 +126,7 @@ class CutOff:
         """Router "a" behind a proxy; "b" hears everything."""
         self._proxy = Proxy(world.broker_port(1))
         world.stop_router("a")
-        through = world.through(self._proxy.address)
-        world.routers["a"] = self._program(world.home, "a", "--transaction-seconds", str(TRANSACTION_SECONDS), **through)
-        world.routers["a"].await_ready()
+        world.start_router("a", program=self._program, **world.through(self._proxy.address)).await_ready()
 
     def clear(self, world: World) -> None:
         """The usual router."""
@@ -175,4 +194,4 @@ def _note(world: World, terms: str, began_ms: int, grace_ms: int) -> None:
     world.book.terms(Terms(agreement=_ID, terms=terms, began_ms=began_ms, acknowledged_ms=now_ms(), grace_ms=grace_ms))
 
 
-FAULTS: tuple[Fault, ...] = (Revoked(), Unseen(), CutOff(), CutOffHeedless())
+FAULTS: tuple[Fault, ...] = (Revoked(), Unseen(), UnseenHeedless(), CutOff(), CutOffHeedless())
