@@ -53,8 +53,8 @@ _LATENCY, _ENDURANCE, _SDK, _COORDINATION = "latency", "endurance", "sdk", "coor
 _OTHERS = {
     _LATENCY: "published to readable, at 1,000 and at 20,000 events/s, Hutong and Kafka Streams with its defaults",
     _ENDURANCE: "at full load: memory over time, agreements and routers that come and go",
-    _SDK: "publishing and receiving in one process, and confluent-kafka's Avro classes",
     _COORDINATION: "cases of a flow through coordinators: rate, latency, and starting with many that are open",
+    _SDK: "publishing and receiving in one process, and confluent-kafka's Avro classes",
 }
 _RATES = {1_000: 3, 20_000: 2}  # events a second -> rounds; the targets are at the first
 _LATENCY_SECONDS = (12, 15)  # of warming and of measurement
@@ -134,8 +134,8 @@ def _parts(bus: Bus, options: argparse.Namespace, folder: Path) -> dict[str, Cal
     asked: dict[str, Callable[[], dict[str, Any]]] = {
         _LATENCY: partial(latencies, bus, folder, quick=options.quick, rounds=options.rounds),
         _ENDURANCE: partial(endurance, bus, folder, minutes=options.minutes),
+        _COORDINATION: partial(coordination, bus, folder, quick=options.quick),  # before a million deaths are published
         _SDK: partial(speed_of_sdk, bus, rounds=options.rounds or _SDK_ROUNDS),
-        _COORDINATION: partial(coordination, bus, folder, quick=options.quick),
     }
     return parts | {name: asked[name] for name in others if name in (_LATENCY, *options.case) or not options.quick}
 
