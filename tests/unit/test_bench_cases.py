@@ -65,7 +65,7 @@ def test_cases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """With what is no case but is measured too."""
     assert main(["--list"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert listed == [*CASES, "latency", "endurance", "sdk", "coordination"]
+    assert listed == [*CASES, "latency", "endurance", "coordination", "sdk"]
 
 
 def test_an_unknown_case_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
