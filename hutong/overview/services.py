@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import urllib.error
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,7 +116,11 @@ def _lacking(ready: dict[str, Any] | None) -> dict[str, str]:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    try:
+        found = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # JSON's numbers have no bounds
+        return None
+    return found if math.isfinite(found) else None
 
 
 _OPENER = opener(None)

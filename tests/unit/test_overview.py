@@ -314,6 +314,15 @@ def test_status_tells_of_services(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert json.loads(capsys.readouterr().out)["services"] == []
 
 
+@pytest.mark.parametrize("number", ["1" + 400 * "0", "1e999", "NaN", "-Infinity", '"12"', "null", "[1]"])
+def test_a_health_page_may_say_any_number(home: Home, served: Served, number: str) -> None:
+    """What is no length of time is left out; the first of these came out of the fuzzer."""
+    served.pages["/health/live"] = f'{{"ok": true, "seconds_since_step": {number}}}'.encode()
+    served.pages["/health/ready"] = b'{"ok": true}'
+    announce(home, service="router", instance="a", host="127.0.0.1", port=served.port)
+    assert [(one.state, one.step_seconds) for one in look(known(home))] == [("up", None)]
+
+
 def test_what_is_asked_does_not_take_longer_than_a_person_waits(home: Home, served: Served) -> None:
     """A page that never comes is given up; the services are asked at the same time."""
     served.silent.add("/health/live")
