@@ -17,8 +17,6 @@ __all__ = ["Fault", "Prepared"]
 class Fault(Protocol):
     """One kind of fault.
 
-    One with ``is_control`` set strikes at something that lacks a defence: the judge must find what comes of it.
-
     Attributes:
         name: as ``--fault`` takes it, "router-killed".
         says: one line for the table.

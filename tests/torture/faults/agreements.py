@@ -95,15 +95,11 @@ class UnseenHeedless(Unseen):
 
     def prepare(self, world: World) -> None:
         """Routers without the guard."""
-        for name in sorted(world.routers):
-            world.stop_router(name)
-            world.start_router(name, program=HeedlessRouter).await_ready()
+        _exchange(world, HeedlessRouter)
 
     def clear(self, world: World) -> None:
         """The usual routers."""
-        for name in sorted(world.routers):
-            world.stop_router(name)
-            world.start_router(name).await_ready()
+        _exchange(world, RouterProcess)
 
 
 class CutOff:
@@ -161,6 +157,13 @@ class CutOffHeedless(CutOff):
     short_times = 0
     is_control = True
     _program = HeedlessRouter
+
+
+def _exchange(world: World, program: type[RouterProcess]) -> None:
+    """Start every router anew, as another program."""
+    for name in sorted(world.routers):
+        world.stop_router(name)
+        world.start_router(name, program=program).await_ready()
 
 
 def _narrowed(declared: str) -> str:
